@@ -1,0 +1,2 @@
+//! Internet messages: parse, inspect, decode, build and edit; never fails on mail from the wild.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! POP3 without I/O: commands, replies, server and client sessions.
+#![forbid(unsafe_code)]

@@ -1,0 +1,4 @@
+//! The mail server Waxwing.
+#![forbid(unsafe_code)]
+
+fn main() {}

@@ -1,0 +1,2 @@
+//! ESMTP and LMTP without I/O: commands, replies, parameters; server and client sessions.
+#![forbid(unsafe_code)]
