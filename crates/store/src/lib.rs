@@ -1,2 +1,30 @@
 //! Accounts, mailboxes, messages, bodies and the change stream of Waxwing, durable.
+//!
+//! One data folder holds `waxwing.db` (SQLite, WAL), `packs/NNNN.pack` (message bodies, append-only), `snapshots/` (the
+//! database as it was before each migration) and `lock` (one process owns the folder).
+//!
+//! Invariants: what was acknowledged is on disk; a row never refers to a body that is not (bodies without a row are allowed
+//! and reclaimed); views change only by what was committed, before the writer's caller is answered.
+//!
+//! Everything here blocks; call it from a bounded pool of threads.
 #![forbid(unsafe_code)]
+
+mod error;
+mod snapshot;
+mod store;
+mod tx;
+mod types;
+mod view;
+mod world;
+
+pub use error::{Error, Result};
+pub use snapshot::Snapshot;
+pub use store::{BackupReport, CheckReport, Finding, MaildropLock, Options, Store};
+pub use tx::Tx;
+pub use types::*;
+pub use view::{Diff, Entry, Expunged, Notify, Subscription, View, ViewSnapshot};
+pub use world::{Clock, Disk, DiskFile, Random, SystemClock, SystemDisk, SystemRandom};
+
+pub(crate) fn unfinished<T>() -> Result<T> {
+    Err(Error::Internal("not built yet".into()))
+}
