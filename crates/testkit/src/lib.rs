@@ -1,2 +1,11 @@
-//! Fake clock, network and disk, the dialog runner and the spawn-a-server helper of Waxwing's tests.
+//! What the tests of Waxwing share: dialogs that are text files, the built
+//! server started for a test, and a client connection to speak to it.
 #![forbid(unsafe_code)]
+
+pub mod connection;
+pub mod dialog;
+pub mod server;
+pub mod tls;
+
+pub use connection::Connection;
+pub use server::{PASSWORD, Server};
