@@ -29,12 +29,20 @@ pub struct Reply {
 impl Reply {
     /// A reply with an enhanced status code, usable in constants.
     pub const fn new(code: u16, enhanced: Enhanced, text: &'static str) -> Reply {
-        Reply { code, enhanced: Some(enhanced), text: Cow::Borrowed(text) }
+        Reply {
+            code,
+            enhanced: Some(enhanced),
+            text: Cow::Borrowed(text),
+        }
     }
 
     /// A reply without an enhanced status code.
     pub const fn plain(code: u16, text: &'static str) -> Reply {
-        Reply { code, enhanced: None, text: Cow::Borrowed(text) }
+        Reply {
+            code,
+            enhanced: None,
+            text: Cow::Borrowed(text),
+        }
     }
 
     /// The same codes with another text.
@@ -70,7 +78,10 @@ impl Reply {
             if let Some(enhanced) = self.enhanced {
                 out.extend_from_slice(format!("{enhanced} ").as_bytes());
             }
-            out.extend(line.bytes().map(|b| if b < b' ' || b == 0x7f { b' ' } else { b }));
+            out.extend(
+                line.bytes()
+                    .map(|b| if b < b' ' || b == 0x7f { b' ' } else { b }),
+            );
             out.extend_from_slice(b"\r\n");
         }
         out
@@ -216,9 +227,15 @@ mod tests {
 
     #[test]
     fn bytes_on_the_wire() {
-        assert_eq!(MAILBOX_UNKNOWN.to_bytes(), b"550 5.1.1 No such mailbox here\r\n");
+        assert_eq!(
+            MAILBOX_UNKNOWN.to_bytes(),
+            b"550 5.1.1 No such mailbox here\r\n"
+        );
         assert_eq!(Reply::plain(354, "Go").to_bytes(), b"354 Go\r\n");
         let two = OK.with_text("one\ntwo\r250 forged");
-        assert_eq!(two.to_bytes(), b"250-2.0.0 one\r\n250 2.0.0 two 250 forged\r\n");
+        assert_eq!(
+            two.to_bytes(),
+            b"250-2.0.0 one\r\n250 2.0.0 two 250 forged\r\n"
+        );
     }
 }
