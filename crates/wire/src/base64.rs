@@ -27,3 +27,32 @@ pub fn decode_initial(text: &[u8]) -> Result<Vec<u8>, Error> {
         decode(text)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_canonical_base64_is_decoded() {
+        // RFC 4648 §10, and what lenient decoders take.
+        let cases: [(&[u8], Option<&[u8]>); 12] = [
+            (b"", Some(b"")),
+            (b"Zg==", Some(b"f")),
+            (b"Zm8=", Some(b"fo")),
+            (b"Zm9v", Some(b"foo")),
+            (b"Zg", None),
+            (b"Zg=", None),
+            (b"Zh==", None),
+            (b"=", None),
+            (b"Zm9v\r\n", None),
+            (b"Zm 9v", None),
+            (b"Zm9-", None),
+            (b"Zg==Zg==", None),
+        ];
+        for (text, octets) in cases {
+            assert_eq!(decode(text).ok().as_deref(), octets, "{text:?}");
+        }
+        assert_eq!(decode_initial(b"="), Ok(Vec::new()));
+        assert_eq!(encode(b"fo"), "Zm8=");
+    }
+}

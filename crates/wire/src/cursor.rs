@@ -166,3 +166,60 @@ impl<'a> Cursor<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moves_only_on_a_match() {
+        let mut cursor = Cursor::new(b"Retr 12 x");
+        assert!(!cursor.eat(b'x') && cursor.position() == 0);
+        assert!(cursor.eat_ignore_case(b"RETR"));
+        assert!(!cursor.eat_ignore_case(b" 123456789"));
+        assert_eq!(
+            cursor.expect(b'x', "an x"),
+            Err(Error {
+                offset: 4,
+                expected: "an x"
+            })
+        );
+        assert_eq!(cursor.expect(b' ', "a space"), Ok(()));
+        assert_eq!(cursor.number("a number"), Ok(12));
+        assert_eq!(cursor.since(5), b"12");
+        assert_eq!(
+            cursor.end("the end"),
+            Err(Error {
+                offset: 7,
+                expected: "the end"
+            })
+        );
+        assert_eq!(cursor.take(3), None);
+        assert_eq!((cursor.next(), cursor.peek()), (Some(b' '), Some(b'x')));
+        assert_eq!(cursor.take_rest(), b"x");
+        assert_eq!(
+            (cursor.next(), cursor.peek(), cursor.is_empty()),
+            (None, None, true)
+        );
+        assert_eq!(cursor.end("the end"), Ok(()));
+        cursor.seek(1000);
+        assert_eq!(cursor.position(), 9);
+    }
+
+    #[test]
+    fn numbers_fit_or_are_errors() {
+        let cases: [(&[u8], Option<u64>); 6] = [
+            (b"0", Some(0)),
+            (b"007", Some(7)),
+            (b"18446744073709551615", Some(u64::MAX)),
+            (b"18446744073709551616", None),
+            (b"", None),
+            (b"-1", None),
+        ];
+        for (text, value) in cases {
+            let mut cursor = Cursor::new(text);
+            assert_eq!(cursor.number("a number").ok(), value);
+            assert_eq!(cursor.is_empty(), value.is_some() || text.is_empty());
+        }
+    }
+}

@@ -227,3 +227,145 @@ pub fn encode(body: &[u8], bare: BareNewlines) -> Vec<u8> {
     encoder.finish(&mut out);
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn decode<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<u8>, Vec<u8>, bool, Seen) {
+        let mut decoder = DotDecoder::new();
+        let (mut body, mut rest, mut done) = (Vec::new(), Vec::new(), false);
+        for piece in pieces {
+            let progress = decoder.feed(piece, &mut body);
+            done = progress.done;
+            rest.extend_from_slice(&piece[progress.consumed..]);
+        }
+        (body, rest, done, decoder.seen())
+    }
+
+    #[test]
+    fn bodies() {
+        let cases: [(&[u8], &[u8], &[u8]); 6] = [
+            (b".\r\nNOOP", b"", b"NOOP"),
+            (b"a\r\n.\r\n", b"a\r\n", b""),
+            (b"..\r\n.\r\n.", b".\r\n", b"."),
+            (b".a\r\n..b\r\n.\r\n", b"a\r\n.b\r\n", b""),
+            (b"\r\n.\r\n", b"\r\n", b""),
+            (b"a.\r\n.\r\n", b"a.\r\n", b""),
+        ];
+        for (octets, body, rest) in cases {
+            let expected = (body.to_vec(), rest.to_vec(), true, Seen::default());
+            assert_eq!(
+                decode([octets]),
+                expected,
+                "{:?}",
+                String::from_utf8_lossy(octets)
+            );
+        }
+    }
+
+    /// A1: no other mixture ends the body, whole or cut at any place, and each is seen.
+    #[test]
+    fn a1_only_crlf_dot_crlf_ends() {
+        let variants: [&[u8]; 14] = [
+            b"\n.\n",
+            b"\n.\r",
+            b"\r.\n",
+            b"\r.\r",
+            b"\n.\r\n",
+            b"\r.\r\n",
+            b"\r\n.\n",
+            b"\r\n.\r",
+            b"\r\n.\r\r\n",
+            b"\r\r\n.\r\r\n",
+            b"\r\n\0.\r\n",
+            b"\r\n.\0\r\n",
+            b"\r\n. \r\n",
+            b"\r\n\x0b.\r\n",
+        ];
+        for variant in variants {
+            let octets = [b"body", variant, b"MAIL FROM:<>\r\n.\r\n"].concat();
+            let whole = decode([octets.as_slice()]);
+            let (body, rest, done, seen) = &whole;
+            assert!(*done && rest.is_empty(), "{variant:?}");
+            assert!(body.ends_with(b"MAIL FROM:<>\r\n"), "{variant:?}");
+            let harmless: [&[u8]; 2] = [b"\r\n. \r\n", b"\r\n\x0b.\r\n"];
+            assert_eq!(seen.any(), !harmless.contains(&variant), "{variant:?}");
+            for cut in 0..=octets.len() {
+                let (head, tail) = octets.split_at(cut);
+                assert_eq!(decode([head, tail]), whole, "{variant:?} cut at {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_unfinished_body_is_not_done() {
+        for octets in [
+            &b""[..],
+            b".",
+            b".\r",
+            b"a\r\n.",
+            b"a\r\n.\r",
+            b"a\r\n..\r\n",
+        ] {
+            assert!(!decode([octets]).2, "{octets:?}");
+        }
+    }
+
+    #[test]
+    fn encoding_table() {
+        use BareNewlines::{Canonical, Keep};
+        let cases: [(BareNewlines, &[u8], &[u8]); 10] = [
+            (Keep, b"", b".\r\n"),
+            (Keep, b"a", b"a\r\n.\r\n"),
+            (Keep, b".", b"..\r\n.\r\n"),
+            (Keep, b"a\r\n.\r\n..\r\n", b"a\r\n..\r\n...\r\n.\r\n"),
+            (Keep, b"a\n.\nb", b"a\n.\nb\r\n.\r\n"),
+            (Keep, b"a\r.\r", b"a\r.\r\r\n.\r\n"),
+            (Canonical, b"a\n.\nb", b"a\r\n..\r\nb\r\n.\r\n"),
+            (Canonical, b"a\r.\r", b"a\r\n..\r\n.\r\n"),
+            (Canonical, b"\r\r\n", b"\r\n\r\n.\r\n"),
+            (Canonical, b"\r\n.\n", b"\r\n..\r\n.\r\n"),
+        ];
+        for (bare, body, expected) in cases {
+            let encoded = encode(body, bare);
+            assert_eq!(encoded, expected, "{:?}", String::from_utf8_lossy(&encoded));
+        }
+    }
+
+    fn octets() -> impl Strategy<Value = Vec<u8>> {
+        prop_oneof![
+            "[.\r\na\0]{0,40}".prop_map(String::into_bytes),
+            proptest::collection::vec(any::<u8>(), 0..200)
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_stuffed_comes_back(body in octets(), more in octets()) {
+            let mut canonical = encode(&body, BareNewlines::Canonical);
+            canonical.extend_from_slice(&more);
+            let (decoded, rest, done, seen) = decode([canonical.as_slice()]);
+            prop_assert!(done && !seen.bare_cr && !seen.bare_lf);
+            prop_assert_eq!(&rest, &more);
+            // Encoding what came out changes nothing any more, and its dots are found by lenient readers as well.
+            prop_assert_eq!(encode(&decoded, BareNewlines::Keep), encode(&body, BareNewlines::Canonical));
+            let kept = encode(&body, BareNewlines::Keep);
+            let (decoded, _, done, _) = decode([kept.as_slice()]);
+            prop_assert!(done && decoded.starts_with(&body));
+        }
+
+        #[test]
+        fn any_cut_encodes_and_decodes_the_same(body in octets(), size in 1_usize..7) {
+            for bare in [BareNewlines::Keep, BareNewlines::Canonical] {
+                let mut encoder = DotEncoder::new(bare);
+                let mut pieces = Vec::new();
+                body.chunks(size).for_each(|piece| encoder.feed(piece, &mut pieces));
+                encoder.finish(&mut pieces);
+                prop_assert_eq!(pieces, encode(&body, bare));
+            }
+            prop_assert_eq!(decode(body.chunks(size)), decode([body.as_slice()]));
+        }
+    }
+}

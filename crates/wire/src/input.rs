@@ -148,3 +148,136 @@ impl Input {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const LIMIT: usize = 8;
+
+    /// A line and whether a bare LF ended it; none for one that was too long.
+    type Found = Option<(Vec<u8>, bool)>;
+
+    /// What comes out for `cuts` of the same octets: each line, or that it was too long.
+    fn lines<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<Found>, Vec<u8>) {
+        let mut input = Input::new();
+        let mut lines = Vec::new();
+        for piece in pieces {
+            input.receive(piece);
+            loop {
+                match input.line(LIMIT) {
+                    Line::Incomplete => break,
+                    Line::Complete { text, bare_lf } => lines.push(Some((text.to_vec(), bare_lf))),
+                    Line::TooLong => lines.push(None),
+                }
+            }
+            assert!(input.len() < LIMIT, "{} octets kept", input.len());
+        }
+        (lines, input.peek().to_vec())
+    }
+
+    #[test]
+    fn lines_of_every_kind() {
+        let line = |text: &str, bare| Some((text.as_bytes().to_vec(), bare));
+        let cases: [(&[u8], Vec<Found>, &[u8]); 9] = [
+            (b"", vec![], b""),
+            (b"NOOP\r\n", vec![line("NOOP", false)], b""),
+            (
+                b"NOOP\n\r\n\n",
+                vec![line("NOOP", true), line("", false), line("", true)],
+                b"",
+            ),
+            (b"a\rb\r\r\n", vec![line("a\rb\r", false)], b""),
+            (b"123456\r\n", vec![line("123456", false)], b""),
+            (b"1234567\n", vec![line("1234567", true)], b""),
+            (b"1234567\r\nA\r\n", vec![None, line("A", false)], b""),
+            (b"12345678", vec![None], b""),
+            (b"A\r\n1234567", vec![line("A", false)], b"1234567"),
+        ];
+        for (octets, expected, rest) in cases {
+            assert_eq!(
+                lines([octets]),
+                (expected, rest.to_vec()),
+                "{:?}",
+                String::from_utf8_lossy(octets)
+            );
+        }
+    }
+
+    #[test]
+    fn octets_come_between_lines() {
+        let mut input = Input::new();
+        input.receive(b"BDAT 5\r\n\r\n.\r\nNOOP\r\n");
+        assert!(matches!(
+            input.line(100),
+            Line::Complete {
+                text: b"BDAT 5",
+                ..
+            }
+        ));
+        assert_eq!(input.octets(2), b"\r\n");
+        assert_eq!(input.octets(3), b".\r\n");
+        assert_eq!(input.octets(0), b"");
+        assert_eq!(
+            input.line(100),
+            Line::Complete {
+                text: b"NOOP",
+                bare_lf: false
+            }
+        );
+        assert_eq!(input.octets(9), b"");
+        assert!(input.is_empty());
+    }
+
+    #[test]
+    fn idle_buffers_hold_no_memory() {
+        let mut input = Input::new();
+        input.receive(&[b'x'; 5000]);
+        input.receive(b"\r\n");
+        assert!(matches!(input.line(10_000), Line::Complete { .. }));
+        assert_eq!(input.line(10_000), Line::Incomplete);
+        assert_eq!(input.buffer.capacity(), 0);
+    }
+
+    /// A11: 64 MiB without a line ending take no memory, are reported once, and the next line is read.
+    #[test]
+    fn a11_endless_line_stays_bounded() {
+        let mut input = Input::new();
+        let piece = [b'A'; 64 * 1024];
+        let mut reports = 0;
+        for _ in 0..1024 {
+            input.receive(&piece);
+            while input.line(2048) != Line::Incomplete {
+                reports += 1;
+            }
+            assert!(input.buffer.capacity() <= 2 * piece.len());
+        }
+        assert_eq!((reports, input.is_discarding(), input.len()), (1, true, 0));
+        input.receive(b"QUIT\r\nNOOP\r\n");
+        assert_eq!(
+            input.line(2048),
+            Line::Complete {
+                text: b"NOOP",
+                bare_lf: false
+            }
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_cut_gives_the_same_lines(
+            octets in "[ab\r\n]{0,60}",
+            cuts in proptest::collection::vec(0_usize..60, 0..10),
+        ) {
+            let octets = octets.as_bytes();
+            let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(octets.len())).collect();
+            cuts.extend([0, octets.len()]);
+            cuts.sort_unstable();
+            let pieces: Vec<&[u8]> = cuts.windows(2).map(|pair| &octets[pair[0]..pair[1]]).collect();
+            let whole = lines([octets]);
+            prop_assert_eq!(&lines(pieces), &whole);
+            prop_assert_eq!(&lines(octets.chunks(1)), &whole);
+        }
+    }
+}

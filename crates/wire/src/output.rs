@@ -112,3 +112,52 @@ impl Output {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn small_pieces_share_a_chunk_and_large_ones_move_in() {
+        let mut output = Output::new();
+        output.put(b"+OK\r\n");
+        output.put(b"");
+        output.put_owned(b"small".to_vec());
+        let large = vec![b'x'; 100_000];
+        let place = large.as_ptr();
+        output.put_owned(large);
+        assert_eq!((output.pending(), output.chunks.len()), (100_010, 2));
+        assert_eq!(output.take().as_deref(), Some(&b"+OK\r\nsmall"[..]));
+        assert_eq!(output.take().map(|chunk| chunk.as_ptr()), Some(place));
+        assert_eq!(output.take(), None);
+        assert_eq!((output.pending(), output.chunks.capacity()), (0, 0));
+    }
+
+    proptest! {
+        #[test]
+        fn octets_leave_in_order(
+            pieces in proptest::collection::vec((proptest::collection::vec(any::<u8>(), 0..3000), any::<bool>()), 0..12),
+            advances in proptest::collection::vec(0_usize..5000, 0..30),
+        ) {
+            let mut output = Output::new();
+            let mut expected = Vec::new();
+            for (piece, owned) in pieces {
+                expected.extend_from_slice(&piece);
+                if owned { output.put_owned(piece) } else { output.put(&piece) }
+            }
+            let mut sent = Vec::new();
+            for count in advances {
+                let flat: Vec<u8> = output.write_slices(64).iter().flat_map(|slice| slice.to_vec()).collect();
+                prop_assert_eq!(flat.len(), output.pending());
+                sent.extend_from_slice(&flat[..count.min(flat.len())]);
+                output.advance(count);
+            }
+            while let Some(chunk) = output.take() {
+                sent.extend_from_slice(&chunk);
+            }
+            prop_assert_eq!(sent, expected);
+            prop_assert!(output.is_empty());
+        }
+    }
+}

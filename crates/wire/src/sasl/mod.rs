@@ -12,7 +12,7 @@ pub mod client;
 mod scram;
 pub mod server;
 
-pub use scram::ScramKeys;
+pub use scram::{MAX_ITERATIONS, MIN_ITERATIONS, ScramKeys};
 
 use std::fmt;
 use std::ops::Deref;
@@ -188,3 +188,6 @@ pub fn prepare(text: &str) -> Option<String> {
         Some(prepared.into_owned())
     }
 }
+
+#[cfg(test)]
+mod tests;
