@@ -2,3 +2,8 @@
 #![forbid(unsafe_code)]
 
 fn main() {}
+
+mod budget;
+mod config;
+mod drive;
+mod stream;

@@ -1,0 +1,56 @@
+//! The commented `waxwing.toml` that `waxwing setup` writes.
+
+use std::path::Path;
+
+/// The file's text for a server named `hostname` with its data in `data`.
+pub fn template(hostname: &str, data: &Path) -> String {
+    let data = toml::Value::String(data.display().to_string());
+    format!(
+        r#"# Waxwing. Domains, accounts, aliases and passwords live in the data folder and are managed with the
+# command `waxwing`; this file holds only what must be known before that folder is open.
+# After a change of certificates or limits: kill -HUP. After any other change: restart.
+
+# The name this server has in the DNS, and greets with.
+hostname = "{hostname}"
+
+# Everything the server keeps. Relative paths in this file start at the folder of this file.
+data = {data}
+
+# What is logged: error, warn, info, debug or trace.
+log = "info"
+
+[listen]
+# For each service a list of addresses; an empty list turns it off.
+smtp = ["0.0.0.0:25", "[::]:25"]             # mail from other servers
+submission = ["0.0.0.0:587", "[::]:587"]     # mail from your users, STARTTLS
+submissions = ["0.0.0.0:465", "[::]:465"]    # mail from your users, TLS
+imap = ["0.0.0.0:143", "[::]:143"]           # reading, STARTTLS
+imaps = ["0.0.0.0:993", "[::]:993"]          # reading, TLS
+pop3 = ["0.0.0.0:110", "[::]:110"]           # fetching, STLS
+pop3s = ["0.0.0.0:995", "[::]:995"]          # fetching, TLS
+# LMTP takes mail from programs on this machine that you trust; it may be a socket: "unix:/run/waxwing/lmtp".
+lmtp = []
+
+[tls]
+# PEM files, for example those of an ACME client. Without them a self-signed certificate is made in the data folder.
+#certificate = "/etc/letsencrypt/live/{hostname}/fullchain.pem"
+#key = "/etc/letsencrypt/live/{hostname}/privkey.pem"
+
+[auth]
+# Passwords travel under TLS only; true exempts programs on this machine.
+cleartext_on_loopback = false
+# Failed logins per minute from one network, over all services; 0 is unlimited.
+failures_per_minute = 10
+
+[limits]
+# The largest message, and the memory for messages in flight of all connections together.
+message_mib = 50
+memory_mib = 256
+# Connections in all, and from one network (an IPv4 address or an IPv6 /64).
+connections = 20000
+connections_per_network = 50
+# Recipients of one message.
+recipients = 1000
+"#
+    )
+}

@@ -1,0 +1,424 @@
+//! The one loop that drives any session over any stream.
+//!
+//! Owns: reading, writing with backpressure, silence limits, the TLS swap of STARTTLS, wake-ups from outside
+//! (changes of a mailbox, the server's end). Knows no protocol: a protocol's session implements [`Session`], its
+//! policy [`Handler`], and `drive(connection, session, handler)` does the rest.
+//!
+//! Invariants: a handler runs alone with its session; replies of pipelined commands leave together; nothing is read
+//! while replies wait for a slow peer, so a session's memory is bounded by [`FLUSH_ABOVE`] plus its own limits.
+//!
+//! Limits: [`FLUSH_ABOVE`], [`WRITE_PATIENCE`], [`HANDSHAKE_PATIENCE`], [`PROGRESS_OCTETS`].
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::io::IoSlice;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
+use tokio_rustls::TlsAcceptor;
+
+use crate::stream::{Peer, Stream, TlsInfo};
+
+/// Octets of replies a session may hold before the handler has to let them go to the peer. Some large TCP windows
+/// worth, so that a fast reader never waits for us; times ten thousand sessions still a bearable worst case.
+pub const FLUSH_ABOVE: usize = 256 * 1024;
+
+/// How long a peer may take none of what we write. Below the five minutes of RFC 5321 §4.5.3.2 on purpose: those
+/// are for the peer's thinking; a peer that does not read holds our memory.
+const WRITE_PATIENCE: Duration = Duration::from_secs(120);
+
+/// How long a TLS handshake may take; a distant phone needs about two seconds.
+pub const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(30);
+
+/// A peer that sends less than this within the session's silence limit, and no complete command, counts as silent.
+/// Otherwise one octet now and then would hold a connection for ever.
+const PROGRESS_OCTETS: usize = 512;
+
+/// Chunks handed to one vectored write; the kernel takes up to 1,024, few replies have more than these.
+const WRITE_SLICES: usize = 64;
+
+/// How long the orderly end of a connection may take.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// A protocol's session as the loop sees it: bytes in, events out, bytes out. The protocol crates' sessions have
+/// these methods already; the server's module of that protocol connects them.
+pub trait Session: Send {
+    /// What the session asks its handler.
+    type Event: Send;
+    /// Takes octets from the peer.
+    fn receive(&mut self, bytes: &[u8]);
+    /// The next question for the handler; `None` when more input is needed.
+    fn poll(&mut self) -> Option<Self::Event>;
+    /// The next chunk for the peer.
+    fn transmit(&mut self) -> Option<Vec<u8>>;
+    /// Octets for the peer that `transmit` has not handed out.
+    fn pending(&self) -> usize;
+    /// How long the peer may be silent now.
+    fn timeout(&self) -> Duration;
+    /// The peer was silent for too long: says goodbye and closes.
+    fn handle_timeout(&mut self);
+    /// The server ends: says goodbye and closes once the current command is done.
+    fn shutdown(&mut self);
+    /// Whether the connection ends once everything is transmitted.
+    fn closed(&self) -> bool;
+    /// TLS has begun.
+    fn tls_started(&mut self, tls: &TlsInfo);
+}
+
+/// What follows an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// Go on with the next event.
+    Continue,
+    /// The session accepted STARTTLS or STLS: send its reply, then shake hands.
+    StartTls,
+    /// Send what is pending, then end the connection.
+    Close,
+}
+
+/// The peer is gone or stopped reading; there is nobody to answer. What a handler committed stays committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the peer is gone")]
+pub struct Gone;
+
+/// The policy behind a session.
+pub trait Handler<S: Session>: Send {
+    /// Deals with one event and answers it on `link.session`. Long answers call [`Link::flush_if_full`] on the way.
+    fn handle(
+        &mut self,
+        link: &mut Link<S>,
+        event: S::Event,
+    ) -> impl Future<Output = Result<Next, Gone>> + Send;
+
+    /// Something called [`Wake::wake`] while the session waited for input, or during the last event. Called between
+    /// events only. The IMAP handler tells its idle client here what changed.
+    fn woken(&mut self, link: &mut Link<S>) -> impl Future<Output = Result<Next, Gone>> + Send {
+        let _ = link;
+        async { Ok(Next::Continue) }
+    }
+
+    /// The connection is over, in whatever way: release locks, abandon what was half done.
+    fn ended(&mut self) -> impl Future<Output = ()> + Send {
+        async {}
+    }
+}
+
+/// Wakes the loop of one session from anywhere. Cheap to call, calls merge.
+#[derive(Debug, Default)]
+pub struct Wake {
+    notify: Notify,
+    woken: AtomicBool,
+    stopping: AtomicBool,
+}
+
+impl Wake {
+    /// Has [`Handler::woken`] called soon.
+    pub fn wake(&self) {
+        self.woken.store(true, Ordering::Release);
+        self.notify.notify_one();
+    }
+
+    /// Has the session end after its current command.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+        self.notify.notify_one();
+    }
+
+    /// Whether the session shall end.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    fn take_woken(&self) -> bool {
+        self.woken.swap(false, Ordering::AcqRel)
+    }
+}
+
+/// One accepted connection, ready for a session. Made by the listener.
+#[derive(Debug)]
+pub struct Connection {
+    /// The bytes. Implicit TLS is up already.
+    pub stream: Stream,
+    /// The other end.
+    pub peer: Peer,
+    /// What implicit TLS agreed on.
+    pub tls: Option<TlsInfo>,
+    /// What STARTTLS would use; `None` where it is not offered.
+    pub acceptor: Option<Arc<rustls::ServerConfig>>,
+    /// Wakes this connection's loop.
+    pub wake: Arc<Wake>,
+}
+
+/// A session and its connection, as a handler gets them.
+#[derive(Debug)]
+pub struct Link<S> {
+    /// The protocol's session.
+    pub session: S,
+    /// The other end.
+    pub peer: Peer,
+    /// What TLS agreed on, implicit or by STARTTLS.
+    pub tls: Option<TlsInfo>,
+    /// Wakes this session's loop; give clones to whatever may have news.
+    pub wake: Arc<Wake>,
+    stream: Stream,
+    acceptor: Option<Arc<rustls::ServerConfig>>,
+    /// Chunks taken from the session and not written; the first one from `written` on.
+    chunks: VecDeque<Vec<u8>>,
+    written: usize,
+}
+
+impl<S: Session> Link<S> {
+    /// Writes everything pending. Waits for the peer, at most [`WRITE_PATIENCE`] without progress.
+    pub async fn flush(&mut self) -> Result<(), Gone> {
+        let mut wrote = false;
+        loop {
+            while self.chunks.len() < WRITE_SLICES {
+                let Some(chunk) = self.session.transmit() else {
+                    break;
+                };
+                if !chunk.is_empty() {
+                    self.chunks.push_back(chunk);
+                }
+            }
+            if self.chunks.is_empty() {
+                break;
+            }
+            self.write_once().await?;
+            wrote = true;
+        }
+        if self.chunks.capacity() > WRITE_SLICES {
+            self.chunks = VecDeque::new();
+        }
+        if wrote && self.stream.is_tls() {
+            match timeout(WRITE_PATIENCE, self.stream.flush()).await {
+                Ok(Ok(())) => {}
+                _ => return Err(Gone),
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes if more than [`FLUSH_ABOVE`] octets wait. To be called between the parts of a long answer.
+    pub async fn flush_if_full(&mut self) -> Result<(), Gone> {
+        if self.session.pending() > FLUSH_ABOVE {
+            self.flush().await
+        } else {
+            Ok(())
+        }
+    }
+
+    async fn write_once(&mut self) -> Result<(), Gone> {
+        let mut slices = [IoSlice::new(&[]); WRITE_SLICES];
+        let mut count = 0;
+        for (slot, chunk) in slices.iter_mut().zip(&self.chunks) {
+            let skip = if count == 0 { self.written } else { 0 };
+            *slot = IoSlice::new(chunk.get(skip..).unwrap_or_default());
+            count += 1;
+        }
+        let slices = slices.get(..count).unwrap_or_default();
+        let mut written = match timeout(WRITE_PATIENCE, self.stream.write(slices)).await {
+            Ok(Ok(written)) if written > 0 => written,
+            _ => return Err(Gone),
+        };
+        while let Some(chunk) = self.chunks.front() {
+            let left = chunk.len().saturating_sub(self.written);
+            if written < left {
+                self.written += written;
+                break;
+            }
+            written -= left;
+            self.written = 0;
+            self.chunks.pop_front();
+        }
+        Ok(())
+    }
+
+    /// RFC 3207 §4, RFC 9051 §6.2.1, RFC 2595 §4: the handshake follows the positive reply at once.
+    async fn start_tls(&mut self) -> Result<(), Gone> {
+        self.flush().await?;
+        // The session closed itself because cleartext was pipelined behind the command: no handshake then.
+        if self.session.closed() {
+            return Ok(());
+        }
+        let acceptor = TlsAcceptor::from(self.acceptor.take().ok_or(Gone)?);
+        let handshake = Box::pin(timeout(
+            HANDSHAKE_PATIENCE,
+            self.stream.accept_tls(&acceptor),
+        ));
+        match handshake.await {
+            Ok(Ok(tls)) => {
+                self.session.tls_started(&tls);
+                self.tls = Some(tls);
+                Ok(())
+            }
+            Ok(Err(error)) => {
+                tracing::info!(peer = %self.peer, %error, "TLS handshake failed");
+                Err(Gone)
+            }
+            Err(_) => {
+                tracing::info!(peer = %self.peer, "TLS handshake took too long");
+                Err(Gone)
+            }
+        }
+    }
+}
+
+/// Drives `session` with `handler` until the connection ends.
+pub async fn drive<S: Session, H: Handler<S>>(connection: Connection, session: S, mut handler: H) {
+    let Connection {
+        stream,
+        peer,
+        tls,
+        acceptor,
+        wake,
+    } = connection;
+    let mut link = Link {
+        session,
+        peer,
+        tls,
+        wake,
+        stream,
+        acceptor,
+        chunks: VecDeque::new(),
+        written: 0,
+    };
+    if run(&mut link, &mut handler).await.is_ok() {
+        let _ = timeout(CLOSE_PATIENCE, link.stream.close()).await;
+    }
+    Box::pin(handler.ended()).await;
+}
+
+async fn run<S: Session, H: Handler<S>>(link: &mut Link<S>, handler: &mut H) -> Result<(), Gone> {
+    let mut timer = pin!(sleep_until(Instant::now() + link.session.timeout()));
+    let mut silence = Silence::new(&link.session);
+    let mut told_to_stop = false;
+    loop {
+        if work(link, handler).await? {
+            silence.broken(&link.session);
+        }
+        link.flush().await?;
+        if link.session.closed() {
+            return Ok(());
+        }
+        if link.wake.is_stopping() && !told_to_stop {
+            told_to_stop = true;
+            link.session.shutdown();
+            continue;
+        }
+        match wait(link, timer.as_mut(), &mut silence).await? {
+            Waited::Input | Waited::Woken => {}
+            Waited::End => return Ok(()),
+            Waited::Silent => {
+                link.session.handle_timeout();
+                silence.broken(&link.session);
+            }
+        }
+    }
+}
+
+/// Lets the handler deal with all events there are; answers whether there was any.
+async fn work<S: Session, H: Handler<S>>(
+    link: &mut Link<S>,
+    handler: &mut H,
+) -> Result<bool, Gone> {
+    let mut worked = false;
+    loop {
+        // Boxed, so that an idle session does not carry the room of its largest command.
+        let next = if let Some(event) = link.session.poll() {
+            worked = true;
+            Box::pin(handler.handle(link, event)).await?
+        } else if link.wake.take_woken() {
+            Box::pin(handler.woken(link)).await?
+        } else {
+            return Ok(worked || link.session.pending() > 0);
+        };
+        match next {
+            Next::Continue => link.flush_if_full().await?,
+            Next::StartTls => link.start_tls().await?,
+            Next::Close => {
+                link.flush().await?;
+                return Err(close(link).await);
+            }
+        }
+    }
+}
+
+/// The end a handler asked for. Answers `Gone`, because nothing can follow.
+async fn close<S>(link: &mut Link<S>) -> Gone {
+    let _ = timeout(CLOSE_PATIENCE, link.stream.close()).await;
+    Gone
+}
+
+enum Waited {
+    Input,
+    Woken,
+    Silent,
+    End,
+}
+
+/// Measures the peer's silence without touching the timer wheel for every read: the timer is moved only when it
+/// fires early or must fire sooner.
+struct Silence {
+    deadline: Instant,
+    octets: usize,
+}
+
+impl Silence {
+    fn new<S: Session>(session: &S) -> Silence {
+        Silence {
+            deadline: Instant::now() + session.timeout(),
+            octets: 0,
+        }
+    }
+
+    fn broken<S: Session>(&mut self, session: &S) {
+        *self = Silence::new(session);
+    }
+
+    fn received<S: Session>(&mut self, octets: usize, session: &S) {
+        self.octets = self.octets.saturating_add(octets);
+        if self.octets >= PROGRESS_OCTETS {
+            self.broken(session);
+        }
+    }
+}
+
+async fn wait<S: Session>(
+    link: &mut Link<S>,
+    mut timer: std::pin::Pin<&mut Sleep>,
+    silence: &mut Silence,
+) -> Result<Waited, Gone> {
+    if silence.deadline < timer.deadline() {
+        timer.as_mut().reset(silence.deadline);
+    }
+    loop {
+        let Link {
+            session,
+            stream,
+            wake,
+            ..
+        } = link;
+        let read = stream.read_with(|bytes| session.receive(bytes));
+        tokio::select! {
+            read = read => return match read {
+                Ok(0) => Ok(Waited::End),
+                Ok(octets) => {
+                    silence.received(octets, &link.session);
+                    Ok(Waited::Input)
+                }
+                Err(_) => Err(Gone),
+            },
+            () = wake.notify.notified() => return Ok(Waited::Woken),
+            () = timer.as_mut() => {
+                if Instant::now() >= silence.deadline {
+                    return Ok(Waited::Silent);
+                }
+                timer.as_mut().reset(silence.deadline);
+            }
+        }
+    }
+}
