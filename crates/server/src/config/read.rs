@@ -524,7 +524,7 @@ mod tests {
                 "must be true or false",
             ),
             ("auth = 1", "auth", "must be a table, [auth]"),
-            ("log = \"loud=\"", "log", "must be a level"),
+            ("log = \"\"", "log", "must be a level"),
         ];
         for (text, key, what) in table {
             let found = mistakes(&format!("{MINIMAL}{text}\n"));
