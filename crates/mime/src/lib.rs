@@ -1,2 +1,31 @@
 //! Internet messages: parse, inspect, decode, build and edit; never fails on mail from the wild.
 #![forbid(unsafe_code)]
+
+pub mod address;
+pub mod charset;
+pub mod date;
+pub mod decode;
+mod defect;
+pub mod encoded_word;
+mod field;
+pub mod file_name;
+pub mod header;
+pub mod ids;
+pub mod imap;
+mod index;
+mod message;
+mod name;
+mod param;
+mod parse;
+pub mod utf7;
+
+pub use address::{AddressList, Mailbox};
+pub use date::DateTime;
+pub use defect::{Defect, DefectKind};
+pub use field::Field;
+pub use index::{Index, IndexError, IndexPart, Section};
+pub use message::{Children, Fields, Message, Part};
+pub use name::Name;
+pub use param::Params;
+pub use parse::tree::{Encoding, Kind};
+pub use parse::{MAX_DEPTH, MAX_FIELDS, MAX_PARTS, Parser};

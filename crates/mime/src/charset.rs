@@ -1,0 +1,201 @@
+//! Charsets: bytes to UTF-8 text.
+//!
+//! Labels are those of WHATWG (`encoding_rs`) with the ones that mail has besides: UTF-7, HZ, ISO-2022-KR and variants of
+//! ISO-2022-JP. A label that is missing, unknown or us-ascii is no reason to lose text: what is valid UTF-8 is read as that,
+//! all else as windows-1252, and the conversion is reported as damaged.
+
+use encoding_rs::{ISO_2022_JP, UTF_8, WINDOWS_1252};
+
+/// How text of a charset is read.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Charset {
+    Whatwg(&'static encoding_rs::Encoding),
+    Utf7,
+    Hz,
+    Iso2022Kr,
+    /// us-ascii, none, or a label that nobody knows.
+    Guess,
+}
+
+impl Charset {
+    /// The charset of a label as it stands in a message: any case, blanks, quotes and an RFC 2231 language after `*`.
+    pub fn of(label: &[u8]) -> Charset {
+        let label = label.split(|b| *b == b'*').next().unwrap_or_default();
+        let label = label.trim_ascii().trim_ascii_start();
+        let label = label.strip_prefix(b"\"").unwrap_or(label);
+        let label = label.strip_suffix(b"\"").unwrap_or(label);
+        let is = |name: &str| label.eq_ignore_ascii_case(name.as_bytes());
+        if is("utf-8") || is("utf8") {
+            return Charset::Whatwg(UTF_8);
+        }
+        if is("us-ascii") || is("ascii") || label.is_empty() {
+            return Charset::Guess;
+        }
+        if let Some(found) = encoding_rs::Encoding::for_label_no_replacement(label) {
+            return Charset::Whatwg(found);
+        }
+        if is("utf-7") || is("unicode-1-1-utf-7") || is("x-utf-7") || is("utf7") {
+            return Charset::Utf7;
+        }
+        if is("hz-gb-2312") {
+            return Charset::Hz;
+        }
+        if is("iso-2022-kr") {
+            return Charset::Iso2022Kr;
+        }
+        if label
+            .get(..11)
+            .is_some_and(|head| head.eq_ignore_ascii_case(b"iso-2022-jp"))
+            || is("csiso2022jp2")
+        {
+            return Charset::Whatwg(ISO_2022_JP);
+        }
+        if let Some(rest) = label
+            .get(..2)
+            .filter(|head| head.eq_ignore_ascii_case(b"cp"))
+            .and(label.get(2..))
+        {
+            let windows = [b"windows-", rest].concat();
+            if let Some(found) = encoding_rs::Encoding::for_label_no_replacement(&windows) {
+                return Charset::Whatwg(found);
+            }
+        }
+        Charset::Guess
+    }
+
+    /// The bytes of one encoded word can't be joined with those of the next: each starts in its own state.
+    pub fn is_stateful(self) -> bool {
+        match self {
+            Charset::Whatwg(found) => found == ISO_2022_JP,
+            Charset::Utf7 | Charset::Hz | Charset::Iso2022Kr => true,
+            Charset::Guess => false,
+        }
+    }
+}
+
+/// True if the label names a charset that can be read.
+pub fn is_known(label: &str) -> bool {
+    Charset::of(label.as_bytes()) != Charset::Guess
+        || label.eq_ignore_ascii_case("us-ascii")
+        || label.eq_ignore_ascii_case("ascii")
+}
+
+/// Appends the text to `out`. False if something could not be read (U+FFFD stands for it) or had to be guessed.
+pub fn decode_into(bytes: &[u8], label: Option<&[u8]>, out: &mut String) -> bool {
+    decode(bytes, Charset::of(label.unwrap_or_default()), out)
+}
+
+pub(crate) fn decode(bytes: &[u8], charset: Charset, out: &mut String) -> bool {
+    match charset {
+        Charset::Whatwg(found) if found == UTF_8 => utf8(bytes, out),
+        Charset::Whatwg(found) => whatwg(bytes, found, out),
+        Charset::Utf7 => crate::utf7::decode_mail(bytes, out),
+        Charset::Hz => hz(bytes, out),
+        Charset::Iso2022Kr => iso_2022_kr(bytes, out),
+        Charset::Guess => guess(bytes, out),
+    }
+}
+
+/// UTF-8 if it is, else windows-1252. True if it was ASCII.
+pub(crate) fn guess(bytes: &[u8], out: &mut String) -> bool {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => {
+            out.push_str(text);
+            text.is_ascii()
+        }
+        Err(_) => {
+            whatwg(bytes, WINDOWS_1252, out);
+            false
+        }
+    }
+}
+
+fn utf8(bytes: &[u8], out: &mut String) -> bool {
+    let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
+    match std::str::from_utf8(bytes) {
+        Ok(text) => {
+            out.push_str(text);
+            true
+        }
+        Err(_) => {
+            out.push_str(&String::from_utf8_lossy(bytes));
+            false
+        }
+    }
+}
+
+fn whatwg(bytes: &[u8], encoding: &'static encoding_rs::Encoding, out: &mut String) -> bool {
+    // A byte order mark settles the order of UTF-16 and is no text.
+    let (encoding, bytes) = match bytes {
+        [0xFE, 0xFF, rest @ ..] if is_utf16(encoding) => (encoding_rs::UTF_16BE, rest),
+        [0xFF, 0xFE, rest @ ..] if is_utf16(encoding) => (encoding_rs::UTF_16LE, rest),
+        _ => (encoding, bytes),
+    };
+    let mut decoder = encoding.new_decoder_without_bom_handling();
+    let mut rest = bytes;
+    let mut whole = true;
+    loop {
+        let needed = decoder
+            .max_utf8_buffer_length(rest.len())
+            .unwrap_or(rest.len());
+        out.reserve(needed.min(rest.len() * 3 + 16));
+        let (result, read, bad) = decoder.decode_to_string(rest, out, true);
+        whole &= !bad;
+        rest = rest.get(read..).unwrap_or_default();
+        if result == encoding_rs::CoderResult::InputEmpty {
+            return whole;
+        }
+        out.reserve(64);
+    }
+}
+
+fn is_utf16(encoding: &'static encoding_rs::Encoding) -> bool {
+    encoding == encoding_rs::UTF_16LE || encoding == encoding_rs::UTF_16BE
+}
+
+/// RFC 1843: `~{` switches to GB 2312, `~}` back.
+fn hz(bytes: &[u8], out: &mut String) -> bool {
+    let mut plain = Vec::with_capacity(bytes.len());
+    let (mut wide, mut at) = (false, 0);
+    while let Some(&byte) = bytes.get(at) {
+        match (byte, bytes.get(at + 1)) {
+            (b'~', Some(b'{')) => (wide, at) = (true, at + 2),
+            (b'~', Some(b'}')) => (wide, at) = (false, at + 2),
+            (b'~', Some(b'~')) if !wide => {
+                plain.push(b'~');
+                at += 2;
+            }
+            (b'~', Some(b'\n')) => at += 2,
+            _ => {
+                let high = wide && byte > b' ' && byte < 127;
+                plain.push(if high { byte | 0x80 } else { byte });
+                at += 1;
+            }
+        }
+    }
+    whatwg(&plain, encoding_rs::GBK, out)
+}
+
+/// RFC 1557: SO switches to KS C 5601, SI back; `ESC $ ) C` announces it.
+fn iso_2022_kr(bytes: &[u8], out: &mut String) -> bool {
+    let mut plain = Vec::with_capacity(bytes.len());
+    let (mut wide, mut rest) = (false, bytes);
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
+        match byte {
+            0x1B if after.starts_with(b"$)C") => rest = after.get(3..).unwrap_or_default(),
+            0x0E => wide = true,
+            0x0F => wide = false,
+            b'\n' => {
+                wide = false;
+                plain.push(byte);
+            }
+            _ => plain.push(if wide && byte > b' ' && byte < 127 {
+                byte | 0x80
+            } else {
+                byte
+            }),
+        }
+    }
+    whatwg(&plain, encoding_rs::EUC_KR, out)
+}

@@ -1,0 +1,331 @@
+//! The header of a part: where its fields are and where it ends.
+
+use memchr::memchr;
+
+use super::tree::NONE;
+use super::{Delimiter, MAX_FIELDS, Parser};
+use crate::defect::DefectKind;
+use crate::field::FieldRecord;
+use crate::name::Name;
+
+/// How a header ended.
+pub(super) enum Ended {
+    /// The body follows (its start is noted in the part).
+    Body,
+    /// At a delimiter of a multipart around it.
+    Delimiter(Delimiter),
+}
+
+/// What a line of a header is.
+enum Line {
+    Blank,
+    Continuation,
+    /// Length of the name, and the position of the colon.
+    Field(usize, usize),
+    Other,
+}
+
+/// The scan of one header.
+struct Scan {
+    content_type: u32,
+    encoding: u32,
+    disposition: u32,
+    /// Bit per known name that stood already.
+    seen: u64,
+    /// Up to here lines that are no fields were found to belong to the header.
+    junk_until: usize,
+}
+
+impl Parser {
+    /// Indexes the header fields of the part `id`, which begins at `start`, and classifies the part.
+    pub(super) fn header(&mut self, raw: &[u8], id: u32, start: usize) -> Ended {
+        let mut scan = Scan {
+            content_type: NONE,
+            encoding: NONE,
+            disposition: NONE,
+            seen: 0,
+            junk_until: 0,
+        };
+        let first = self.tree.fields.len();
+        let mut at = start;
+        let mut delimiter = None;
+        let body = loop {
+            if at >= raw.len() {
+                if at > start {
+                    self.tree
+                        .defect(DefectKind::HeaderWithoutEnd, start..raw.len());
+                }
+                break raw.len();
+            }
+            let line = raw.get(at..).unwrap_or_default();
+            let length = memchr(b'\n', line).map_or(line.len(), |n| n + 1);
+            let text = line.get(..length).unwrap_or_default();
+            match classify(text) {
+                Line::Blank => break at + length,
+                Line::Field(name_len, colon) => self.field(&mut scan, text, at, name_len, colon),
+                Line::Continuation => {
+                    if is_all_blank(text) && separates(raw, at + length) {
+                        self.tree.defect(DefectKind::NoBlankLine, at..at + length);
+                        break at + length;
+                    }
+                    self.extend(first, at, length, DefectKind::ContinuationWithoutField);
+                }
+                Line::Other => {
+                    if text.starts_with(b"--")
+                        && let Some(found) = self.delimiter(raw, at)
+                    {
+                        delimiter = Some(found);
+                        break at;
+                    }
+                    if !self.belongs(raw, &mut scan, at, length, start, first, id) {
+                        if self.tree.fields.len() > first {
+                            self.tree.defect(DefectKind::NoBlankLine, at..at + length);
+                        }
+                        break at;
+                    }
+                    if at == start && (text.starts_with(b"From ") || text.starts_with(b">From ")) {
+                        self.tree.defect(DefectKind::MboxLine, at..at + length);
+                    } else {
+                        self.extend(first, at, length, DefectKind::NotAField);
+                    }
+                }
+            }
+            at += length;
+        };
+        let fields_end = self.tree.fields.len() as u32;
+        if let Some(part) = self.tree.parts.get_mut(id as usize) {
+            part.fields_end = fields_end;
+            part.body = body as u32;
+            part.content_type = scan.content_type;
+            part.disposition = scan.disposition;
+        }
+        match delimiter {
+            Some(found) => {
+                // The header has no body; what it says of its type counts all the same, but it can't open anything.
+                self.tree.defect(DefectKind::HeaderWithoutEnd, start..body);
+                let open = self.open.len();
+                let boundaries = self.boundaries.len();
+                self.classify(raw, id, scan.encoding);
+                if self.open.len() > open {
+                    self.open.truncate(open);
+                    self.boundaries.truncate(boundaries);
+                }
+                if let Some(part) = self.tree.parts.get_mut(id as usize)
+                    && part.kind != super::Kind::Leaf
+                {
+                    super::make_text(part);
+                }
+                Ended::Delimiter(found)
+            }
+            None => {
+                self.classify(raw, id, scan.encoding);
+                Ended::Body
+            }
+        }
+    }
+
+    fn field(&mut self, scan: &mut Scan, text: &[u8], at: usize, name_len: usize, colon: usize) {
+        if self.tree.fields.len() >= MAX_FIELDS {
+            if self
+                .tree
+                .defects
+                .last()
+                .is_none_or(|last| last.kind != DefectKind::TooManyFields)
+            {
+                self.tree
+                    .defect(DefectKind::TooManyFields, at..at + text.len());
+            }
+            return;
+        }
+        let name = Name::of(text.get(..name_len).unwrap_or_default());
+        let index = self.tree.fields.len() as u32;
+        let slot = match name {
+            Name::ContentType => Some(&mut scan.content_type),
+            Name::ContentTransferEncoding => Some(&mut scan.encoding),
+            Name::ContentDisposition => Some(&mut scan.disposition),
+            _ => None,
+        };
+        match slot {
+            Some(slot) if *slot == NONE => *slot = index,
+            Some(_) => self
+                .tree
+                .defect(DefectKind::DuplicateField, at..at + text.len()),
+            None if is_once(name) && scan.seen & 1 << name as u8 != 0 => {
+                self.tree
+                    .defect(DefectKind::DuplicateField, at..at + text.len());
+            }
+            None => (),
+        }
+        scan.seen |= 1 << name as u8;
+        if colon > name_len {
+            self.tree
+                .defect(DefectKind::BlankInFieldName, at..at + colon);
+        }
+        self.tree.fields.push(FieldRecord {
+            start: at as u32,
+            value: (at + colon + 1) as u32,
+            end: (at + text.len()) as u32,
+            name_len: name_len as u16,
+            name,
+        });
+    }
+
+    /// The line belongs to the field above.
+    fn extend(&mut self, first: usize, at: usize, length: usize, otherwise: DefectKind) {
+        let full = self.tree.fields.len() >= MAX_FIELDS;
+        let mut odd = otherwise == DefectKind::NotAField;
+        if self.tree.fields.len() > first
+            && let Some(field) = self.tree.fields.last_mut()
+        {
+            if !full || field.end as usize == at {
+                field.end = (at + length) as u32;
+            }
+        } else {
+            odd = true;
+        }
+        if odd {
+            self.tree.defect(otherwise, at..at + length);
+        }
+    }
+
+    /// Whether a line that is no field belongs to the header. RFC 7103 §7.2 joins it to the field above if an empty line or
+    /// another field follows. An empty line always follows somewhere, so a paragraph of the body would become header where
+    /// the separating line is missing; hence only a field that is known by its name counts here.
+    #[allow(clippy::too_many_arguments)]
+    fn belongs(
+        &mut self,
+        raw: &[u8],
+        scan: &mut Scan,
+        at: usize,
+        length: usize,
+        start: usize,
+        first: usize,
+        id: u32,
+    ) -> bool {
+        if at < scan.junk_until {
+            return true;
+        }
+        if let Some(field) = self.tree.fields.get(scan.content_type as usize).copied()
+            && raw.get(at..).is_some_and(|line| line.starts_with(b"--"))
+            && self.is_own_delimiter(raw, field, at)
+        {
+            return false;
+        }
+        let in_part = self.tree.parts.get(id as usize).is_some_and(|part| {
+            self.tree
+                .parts
+                .get(part.parent as usize)
+                .is_some_and(|parent| parent.kind == super::Kind::Multipart)
+        });
+        if in_part && self.tree.fields.len() == first && at == start {
+            return false;
+        }
+        let mut next = at + length;
+        loop {
+            let Some(line) = raw.get(next..).filter(|line| !line.is_empty()) else {
+                return false;
+            };
+            let length = memchr(b'\n', line).map_or(line.len(), |n| n + 1);
+            let text = line.get(..length).unwrap_or_default();
+            match classify(text) {
+                Line::Blank => return false,
+                Line::Field(name_len, _)
+                    if is_likely_field(text.get(..name_len).unwrap_or_default()) =>
+                {
+                    scan.junk_until = next;
+                    return true;
+                }
+                _ => next += length,
+            }
+        }
+    }
+
+    /// The line at `at` is the delimiter of the multipart whose header is being read.
+    fn is_own_delimiter(&mut self, raw: &[u8], field: FieldRecord, at: usize) -> bool {
+        let start = self.boundaries.len();
+        let mut cursor = super::Cursor::new(raw, field.value as usize..field.end as usize);
+        cursor.take_while(|b| b != b';' && b != b'=');
+        let found = loop {
+            let Some(param) = crate::param::next(&mut cursor) else {
+                break None;
+            };
+            if cursor.slice(param.name).eq_ignore_ascii_case(b"boundary") {
+                break Some(param.value);
+            }
+        };
+        self.boundaries.truncate(start);
+        let Some(value) = found else { return false };
+        let text = raw.get(value).unwrap_or_default();
+        raw.get(at + 2..)
+            .is_some_and(|line| !text.is_empty() && line.starts_with(text))
+    }
+}
+
+fn classify(line: &[u8]) -> Line {
+    match line {
+        [b'\n', ..] | [b'\r', b'\n', ..] => return Line::Blank,
+        [b' ' | b'\t', ..] => return Line::Continuation,
+        [b'\r', ..] if line.trim_ascii().is_empty() => return Line::Blank,
+        _ => (),
+    }
+    // RFC 5322 §2.2: printable ASCII except the colon; §4.5 lets blanks stand before the colon.
+    let mut name_len = 0;
+    for byte in line {
+        if *byte <= b' ' || *byte >= 127 || *byte == b':' {
+            break;
+        }
+        name_len += 1;
+    }
+    let mut colon = name_len;
+    while matches!(line.get(colon), Some(b' ' | b'\t')) {
+        colon += 1;
+    }
+    if name_len > 0 && name_len <= u16::MAX as usize && line.get(colon) == Some(&b':') {
+        Line::Field(name_len, colon)
+    } else {
+        Line::Other
+    }
+}
+
+fn is_all_blank(line: &[u8]) -> bool {
+    line.trim_ascii().is_empty()
+}
+
+/// RFC 7103 §7.3: a line of blanks is part of the header if a field or a continuation follows; before anything else it is
+/// the empty line that the sender meant.
+fn separates(raw: &[u8], next: usize) -> bool {
+    let line = raw.get(next..).unwrap_or_default();
+    let length = memchr(b'\n', line).map_or(line.len(), |n| n + 1);
+    matches!(
+        classify(line.get(..length).unwrap_or_default()),
+        Line::Other
+    ) && !line.starts_with(b"--")
+}
+
+fn is_likely_field(name: &[u8]) -> bool {
+    Name::of(name) != Name::Other
+        || name
+            .get(..2)
+            .is_some_and(|head| head.eq_ignore_ascii_case(b"x-"))
+}
+
+/// RFC 5322 §3.6 and RFC 2045: fields that may stand once.
+fn is_once(name: Name) -> bool {
+    matches!(
+        name,
+        Name::From
+            | Name::Sender
+            | Name::ReplyTo
+            | Name::To
+            | Name::Cc
+            | Name::Bcc
+            | Name::Subject
+            | Name::Date
+            | Name::MessageId
+            | Name::InReplyTo
+            | Name::References
+            | Name::MimeVersion
+            | Name::ContentId
+            | Name::ContentDescription
+    )
+}

@@ -1,0 +1,596 @@
+//! The parser: one pass from delimiter to delimiter, no recursion, no allocation once its arenas have grown.
+
+pub(crate) mod cursor;
+mod header;
+pub(crate) mod tree;
+
+use memchr::memmem;
+
+use crate::defect::{Defect, DefectKind};
+use crate::field::FieldRecord;
+use crate::param;
+use cursor::Cursor;
+use header::Ended;
+use tree::{Encoding, Kind, Media, NONE, PartRecord};
+
+/// Parts within parts. Real mail stays below 20; each level costs a comparison at every delimiter.
+pub const MAX_DEPTH: usize = 100;
+/// Parts of a message. The largest digests have some thousands.
+pub const MAX_PARTS: usize = 10_000;
+/// Header fields of a message with all its parts that are indexed: bounds the index to about a megabyte.
+pub const MAX_FIELDS: usize = 65_000;
+/// Defects that are noted; after that only their kinds are lost, nothing of the message.
+const MAX_DEFECTS: usize = 100;
+
+/// Parses messages, keeping its memory from one to the next.
+///
+/// ```
+/// let mut parser = mime::Parser::new();
+/// for raw in [&b"Subject: one\r\n\r\n"[..], b"Subject: two\r\n\r\n"] {
+///     let message = parser.parse(raw);
+///     assert!(message.root().subject().is_some());
+/// }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Parser {
+    pub(crate) tree: Tree,
+    open: Vec<Open>,
+    boundaries: Vec<u8>,
+    dashes: memmem::Finder<'static>,
+    max_parts: usize,
+}
+
+/// What a parse found.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tree {
+    pub parts: Vec<PartRecord>,
+    pub fields: Vec<FieldRecord>,
+    pub defects: Vec<Defect>,
+}
+
+impl Tree {
+    fn defect(&mut self, kind: DefectKind, range: std::ops::Range<usize>) {
+        if self.defects.len() < MAX_DEFECTS {
+            self.defects.push(Defect { kind, range });
+        }
+    }
+}
+
+/// A multipart whose closing delimiter was not met yet.
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    part: u32,
+    /// The boundary's place in `Parser::boundaries`.
+    start: usize,
+    len: usize,
+    /// Its last eight octets, to tell most lines apart by one comparison.
+    tail: u64,
+    children: u32,
+}
+
+/// A delimiter line.
+#[derive(Clone, Copy, Debug)]
+struct Delimiter {
+    /// Index into the open multiparts.
+    open: usize,
+    line: usize,
+    after: usize,
+    closes: bool,
+}
+
+impl Default for Parser {
+    fn default() -> Self {
+        Parser {
+            tree: Tree::default(),
+            open: Vec::new(),
+            boundaries: Vec::new(),
+            dashes: memmem::Finder::new(b"\n--"),
+            max_parts: MAX_PARTS,
+        }
+    }
+}
+
+impl Parser {
+    /// A parser without memory of its own yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Fills the arenas from a message.
+    pub(crate) fn run(&mut self, raw: &[u8]) {
+        self.tree.parts.clear();
+        self.tree.fields.clear();
+        self.tree.defects.clear();
+        self.open.clear();
+        self.boundaries.clear();
+        // Offsets have 32 bits, and the largest is NONE.
+        let limit = raw.len().min(NONE as usize - 1);
+        if limit < raw.len() {
+            self.tree.defect(DefectKind::TooLarge, limit..raw.len());
+        }
+        let raw = raw.get(..limit).unwrap_or_default();
+        // Empty parts take 8 octets, and their BODYSTRUCTURE 80: what is told of a message stays in proportion to it.
+        self.max_parts = MAX_PARTS.min(100 + raw.len() / 64);
+        let mut next = Some((NONE, 0, 0));
+        while let Some((parent, delimiter, start)) = next {
+            next = self.part(raw, parent, delimiter, start);
+        }
+        self.close(0, raw.len());
+    }
+
+    /// Indexes the fields of one header alone.
+    pub(crate) fn run_header(&mut self, raw: &[u8], start: usize) {
+        self.tree.parts.clear();
+        self.tree.fields.clear();
+        self.tree.defects.clear();
+        self.open.clear();
+        self.boundaries.clear();
+        self.tree.parts.push(PartRecord {
+            header: start as u32,
+            body: start as u32,
+            ..PartRecord::EMPTY
+        });
+        self.header(raw, 0, start);
+    }
+
+    /// Reads the part that begins at `start`, and says where the next one begins: its parent, delimiter line and start.
+    fn part(
+        &mut self,
+        raw: &[u8],
+        parent: u32,
+        delimiter: usize,
+        start: usize,
+    ) -> Option<(u32, usize, usize)> {
+        let id = self.tree.parts.len() as u32;
+        let fields = self.tree.fields.len() as u32;
+        self.tree.parts.push(PartRecord {
+            parent,
+            delimiter: delimiter as u32,
+            header: start as u32,
+            body: start as u32,
+            body_end: raw.len() as u32,
+            fields,
+            fields_end: fields,
+            ..PartRecord::EMPTY
+        });
+        let ended = self.header(raw, id, start);
+        if let Ended::Delimiter(found) = ended {
+            return self.arrive(raw, found);
+        }
+        let body = self
+            .tree
+            .parts
+            .get(id as usize)
+            .map_or(raw.len(), |part| part.body as usize);
+        if self.kind(id) == Kind::Message {
+            return Some((id, body, body));
+        }
+        self.find(raw, body)
+            .and_then(|found| self.arrive(raw, found))
+    }
+
+    fn kind(&self, id: u32) -> Kind {
+        self.tree
+            .parts
+            .get(id as usize)
+            .map_or(Kind::Leaf, |part| part.kind)
+    }
+
+    /// At a delimiter: closes what it ends, and goes on behind it.
+    fn arrive(&mut self, raw: &[u8], mut found: Delimiter) -> Option<(u32, usize, usize)> {
+        loop {
+            let content_end = before_line_break(raw, found.line);
+            let within = self.open.get(found.open).copied()?;
+            self.close_children(found.open, within.part, content_end);
+            let full = self.tree.parts.len() >= self.max_parts;
+            if !found.closes && !full {
+                if let Some(open) = self.open.get_mut(found.open) {
+                    open.children += 1;
+                }
+                return Some((within.part, found.line, found.after));
+            }
+            if full && !found.closes {
+                self.tree
+                    .defect(DefectKind::TooManyParts, found.line..raw.len());
+                return None;
+            }
+            if within.children == 0 {
+                self.childless(within.part, raw);
+            }
+            self.open.truncate(found.open);
+            self.boundaries.truncate(within.start);
+            found = self.find(raw, found.after)?;
+        }
+    }
+
+    /// The part with the open multipart `open` as its parent, and all in it, end at `end`.
+    fn close_children(&mut self, open: usize, parent: u32, end: usize) {
+        while self.open.len() > open + 1 {
+            let Some(inner) = self.open.pop() else { break };
+            self.boundaries.truncate(inner.start);
+            let at = self
+                .tree
+                .parts
+                .get(inner.part as usize)
+                .map_or(end, |part| part.header as usize);
+            self.tree.defect(DefectKind::NotClosed, at..end.max(at));
+        }
+        let count = self.tree.parts.len() as u32;
+        // Parts are in document order: those still without an end are the last one and its ancestors.
+        let mut id = count.wrapping_sub(1);
+        while id != parent && id != NONE {
+            let Some(part) = self.tree.parts.get_mut(id as usize) else {
+                break;
+            };
+            if part.end == NONE {
+                part.end = count;
+                part.body_end = (end as u32).max(part.body);
+            }
+            id = part.parent;
+        }
+    }
+
+    /// The message ends.
+    fn close(&mut self, _from: usize, end: usize) {
+        while let Some(open) = self.open.pop() {
+            let at = self
+                .tree
+                .parts
+                .get(open.part as usize)
+                .map_or(end, |part| part.header as usize);
+            let kind = if open.children == 0 {
+                DefectKind::NoParts
+            } else {
+                DefectKind::NotClosed
+            };
+            self.tree.defect(kind, at..end);
+            if open.children == 0
+                && let Some(part) = self.tree.parts.get_mut(open.part as usize)
+            {
+                make_text(part);
+            }
+        }
+        let count = self.tree.parts.len() as u32;
+        let mut id = count.wrapping_sub(1);
+        while let Some(part) = self.tree.parts.get_mut(id as usize) {
+            if part.end == NONE {
+                part.end = count;
+                part.body_end = (end as u32).max(part.body);
+            }
+            id = part.parent;
+        }
+    }
+
+    /// A multipart that was closed without any part in it: its text must not be lost.
+    fn childless(&mut self, id: u32, raw: &[u8]) {
+        if let Some(part) = self.tree.parts.get_mut(id as usize) {
+            let range = part.body as usize..raw.len();
+            make_text(part);
+            self.tree.defect(DefectKind::NoParts, range);
+        }
+    }
+
+    /// The next delimiter line of an open multipart, from the start of a line on.
+    fn find(&mut self, raw: &[u8], from: usize) -> Option<Delimiter> {
+        if self.open.is_empty() {
+            return None;
+        }
+        if let Some(found) = self.delimiter(raw, from) {
+            return Some(found);
+        }
+        let mut at = from;
+        loop {
+            at += self.dashes.find(raw.get(at..)?)? + 1;
+            if let Some(found) = self.delimiter(raw, at) {
+                return Some(found);
+            }
+        }
+    }
+
+    /// RFC 2046 §5.1.1: the delimiter that the line at `line` is, if it is one. Only blanks may follow it: `--abcd` is not a
+    /// delimiter of `abc`, as inner boundaries often begin like the outer one.
+    fn delimiter(&mut self, raw: &[u8], line: usize) -> Option<Delimiter> {
+        let rest = raw.get(line..)?.strip_prefix(b"--")?;
+        let length = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
+        let after = (line + 2 + length + 1).min(raw.len());
+        let text = rest.get(..length)?.trim_ascii_end();
+        self.matches(text, line, after)
+    }
+
+    fn matches(&self, text: &[u8], line: usize, after: usize) -> Option<Delimiter> {
+        let closing = text.strip_suffix(b"--");
+        let (tail, closing_tail) = (tail_of(text), closing.map(tail_of));
+        for (open, candidate) in self.open.iter().enumerate().rev() {
+            let boundary = self
+                .boundaries
+                .get(candidate.start..candidate.start + candidate.len)?;
+            if candidate.tail == tail && boundary == text {
+                return Some(Delimiter {
+                    open,
+                    line,
+                    after,
+                    closes: false,
+                });
+            }
+            if Some(candidate.tail) == closing_tail && closing == Some(boundary) {
+                return Some(Delimiter {
+                    open,
+                    line,
+                    after,
+                    closes: true,
+                });
+            }
+        }
+        None
+    }
+
+    /// Takes what the Content-Type and Content-Transfer-Encoding fields of a part say. `cte` is the field's index.
+    fn classify(&mut self, raw: &[u8], id: u32, cte: u32) {
+        let parent = self
+            .tree
+            .parts
+            .get(id as usize)
+            .map_or(NONE, |part| part.parent);
+        let in_digest = self.tree.parts.get(parent as usize).is_some_and(|p| {
+            p.kind == Kind::Multipart && subtype_of(raw, p).eq_ignore_ascii_case(b"digest")
+        });
+        let Some(mut part) = self.tree.parts.get(id as usize).copied() else {
+            return;
+        };
+        if in_digest {
+            part.media = Media::MessageRfc822;
+            part.text = false;
+        }
+        if let Some(field) = self.tree.fields.get(part.content_type as usize).copied() {
+            content_type(raw, &mut part, field, &mut self.tree);
+        }
+        if let Some(field) = self.tree.fields.get(cte as usize).copied() {
+            part.encoding = transfer_encoding(raw, field, &mut self.tree);
+        }
+        let depth = self.depth(part.parent);
+        if is_multipart(raw, &part) {
+            self.open_multipart(raw, id, &mut part, depth);
+        } else if is_message(raw, &part) && !part.encoding.is_encoded() {
+            if depth >= MAX_DEPTH || self.tree.parts.len() >= self.max_parts {
+                part.media = Media::OctetStream;
+                self.tree
+                    .defect(DefectKind::TooDeep, part.header as usize..raw.len());
+            } else {
+                part.kind = Kind::Message;
+            }
+        }
+        if let Some(slot) = self.tree.parts.get_mut(id as usize) {
+            *slot = part;
+        }
+    }
+
+    /// How many parts are around a part with this parent.
+    fn depth(&self, mut parent: u32) -> usize {
+        let mut depth = 0;
+        while let Some(part) = self.tree.parts.get(parent as usize) {
+            depth += 1;
+            parent = part.parent;
+        }
+        depth
+    }
+
+    fn open_multipart(&mut self, raw: &[u8], id: u32, part: &mut PartRecord, depth: usize) {
+        let header = part.header as usize..part.body as usize;
+        if depth >= MAX_DEPTH {
+            part.media = Media::OctetStream;
+            part.text = false;
+            self.tree
+                .defect(DefectKind::TooDeep, header.start..raw.len());
+            return;
+        }
+        let start = self.boundaries.len();
+        if !self.boundary(raw, part) {
+            self.tree.defect(DefectKind::BoundaryMissing, header);
+            make_text(part);
+            return;
+        }
+        let text = self.boundaries.get(start..).unwrap_or_default();
+        let len = text.len();
+        if len > 70 {
+            self.tree
+                .defect(DefectKind::BoundaryTooLong, header.clone());
+        }
+        let again = self
+            .open
+            .iter()
+            .any(|o| self.boundaries.get(o.start..o.start + o.len) == Some(text));
+        let tail = tail_of(text);
+        if again {
+            self.tree
+                .defect(DefectKind::BoundaryRepeated, header.clone());
+        }
+        if part.encoding.is_encoded() {
+            self.tree.defect(DefectKind::EncodedMultipart, header);
+        }
+        part.kind = Kind::Multipart;
+        part.text = false;
+        part.encoding = Encoding::SevenBit;
+        self.open.push(Open {
+            part: id,
+            start,
+            len,
+            tail,
+            children: 0,
+        });
+    }
+
+    /// Appends the boundary parameter to `boundaries`; false if there is none or it is empty.
+    fn boundary(&mut self, raw: &[u8], part: &PartRecord) -> bool {
+        let Some(field) = self.tree.fields.get(part.content_type as usize) else {
+            return false;
+        };
+        let mut cursor = Cursor::new(raw, part.params as usize..field.end as usize);
+        while let Some(found) = param::next(&mut cursor) {
+            let name = cursor.slice(found.name);
+            if !name.eq_ignore_ascii_case(b"boundary") {
+                continue;
+            }
+            let start = self.boundaries.len();
+            let value = cursor.slice(found.value);
+            let mut escaped = false;
+            for byte in value {
+                match byte {
+                    b'\\' if found.quoted && !escaped => escaped = true,
+                    b'\r' | b'\n' => escaped = false,
+                    _ => {
+                        self.boundaries.push(*byte);
+                        escaped = false;
+                    }
+                }
+            }
+            // RFC 2046 §5.1.1: a boundary does not end with a blank; transport may have added some.
+            while self.boundaries.len() > start
+                && self.boundaries.last().is_some_and(u8::is_ascii_whitespace)
+            {
+                self.boundaries.pop();
+            }
+            return self.boundaries.len() > start;
+        }
+        false
+    }
+}
+
+/// Its body is shown as text.
+fn make_text(part: &mut PartRecord) {
+    part.kind = Kind::Leaf;
+    part.media = Media::TextPlain;
+    part.text = true;
+}
+
+fn tail_of(text: &[u8]) -> u64 {
+    match text.last_chunk::<8>() {
+        Some(chunk) => u64::from_le_bytes(*chunk),
+        None => text
+            .iter()
+            .fold(0, |tail, byte| tail << 8 | u64::from(*byte)),
+    }
+}
+
+/// RFC 2046 §5.1.1: the line break before a delimiter belongs to it.
+fn before_line_break(raw: &[u8], line: usize) -> usize {
+    match raw.get(..line) {
+        Some([.., b'\r', b'\n']) => line - 2,
+        Some([.., b'\n']) => line - 1,
+        _ => line,
+    }
+}
+
+fn type_of<'a>(raw: &'a [u8], part: &PartRecord) -> &'a [u8] {
+    match part.media {
+        Media::Written => raw
+            .get(part.type_at as usize..part.type_at as usize + part.type_len as usize)
+            .unwrap_or_default(),
+        Media::TextPlain => b"text",
+        Media::OctetStream => b"application",
+        Media::MessageRfc822 => b"message",
+        Media::MultipartMixed => b"multipart",
+    }
+}
+
+fn subtype_of<'a>(raw: &'a [u8], part: &PartRecord) -> &'a [u8] {
+    match part.media {
+        Media::Written => raw
+            .get(part.subtype_at as usize..part.subtype_at as usize + part.subtype_len as usize)
+            .unwrap_or_default(),
+        Media::TextPlain => b"plain",
+        Media::OctetStream => b"octet-stream",
+        Media::MessageRfc822 => b"rfc822",
+        Media::MultipartMixed => b"mixed",
+    }
+}
+
+/// The media type of a part that counts.
+pub(crate) fn media_of<'a>(raw: &'a [u8], part: &PartRecord) -> (&'a [u8], &'a [u8]) {
+    (type_of(raw, part), subtype_of(raw, part))
+}
+
+fn is_multipart(raw: &[u8], part: &PartRecord) -> bool {
+    type_of(raw, part).eq_ignore_ascii_case(b"multipart")
+}
+
+/// RFC 2046 §5.2.1 and RFC 6532 §3.7.
+fn is_message(raw: &[u8], part: &PartRecord) -> bool {
+    let (kind, subtype) = media_of(raw, part);
+    kind.eq_ignore_ascii_case(b"message")
+        && (subtype.eq_ignore_ascii_case(b"rfc822") || subtype.eq_ignore_ascii_case(b"global"))
+}
+
+/// RFC 2045 §5.1: reads `type/subtype` and notes where the parameters begin.
+fn content_type(raw: &[u8], part: &mut PartRecord, field: FieldRecord, tree: &mut Tree) {
+    let range = field.value as usize..field.end as usize;
+    let mut cursor = Cursor::new(raw, range.clone());
+    cursor.skip_cfws();
+    let kind = cursor.take_while(cursor::is_token);
+    cursor.skip_cfws();
+    let slash = cursor.eat(b'/');
+    let mut params = cursor.at;
+    let mut subtype = 0..0;
+    if slash {
+        cursor.skip_cfws();
+        subtype = cursor.take_while(cursor::is_token);
+        params = cursor.at;
+    }
+    part.params = params as u32;
+    let fits = kind.len() <= u16::MAX as usize && subtype.len() <= u16::MAX as usize;
+    if slash && !kind.is_empty() && !subtype.is_empty() && fits {
+        part.media = Media::Written;
+        part.type_at = kind.start as u32;
+        part.type_len = kind.len() as u16;
+        part.subtype_at = subtype.start as u32;
+        part.subtype_len = subtype.len() as u16;
+        part.text = cursor.slice(kind).eq_ignore_ascii_case(b"text");
+        return;
+    }
+    // RFC 2045 §5.2 takes text/plain for a type that can't be read; for one that plainly is no text, that would show garbage.
+    tree.defect(DefectKind::ContentTypeInvalid, range);
+    let word = cursor.slice(kind);
+    let known = [
+        &b"application"[..],
+        b"image",
+        b"audio",
+        b"video",
+        b"message",
+        b"model",
+        b"font",
+    ];
+    (part.media, part.text) = if word.eq_ignore_ascii_case(b"multipart") {
+        (Media::MultipartMixed, false)
+    } else if known.iter().any(|name| word.eq_ignore_ascii_case(name)) {
+        (Media::OctetStream, false)
+    } else {
+        (Media::TextPlain, true)
+    };
+}
+
+/// RFC 2045 §6.1. The first token counts, whatever stands around it.
+fn transfer_encoding(raw: &[u8], field: FieldRecord, tree: &mut Tree) -> Encoding {
+    let range = field.value as usize..field.end as usize;
+    let mut cursor = Cursor::new(raw, range.clone());
+    cursor.skip_blanks();
+    let clean_start = cursor.peek() != Some(b'(');
+    cursor.skip_cfws();
+    cursor.eat(b'"');
+    let name = cursor.take_while(cursor::is_token);
+    let end = cursor.at;
+    cursor.skip_blanks();
+    let encoding = if name.is_empty() {
+        Encoding::SevenBit
+    } else {
+        Encoding::of(cursor.slice(name))
+    };
+    if encoding == Encoding::Unknown {
+        tree.defect(DefectKind::EncodingUnknown, range);
+    } else if !clean_start || cursor.at < cursor.end || blank_at(raw, end) {
+        tree.defect(DefectKind::EncodingInvalid, range);
+    }
+    encoding
+}
+
+fn blank_at(raw: &[u8], at: usize) -> bool {
+    matches!(raw.get(at), Some(b' ' | b'\t'))
+}
