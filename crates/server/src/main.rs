@@ -1,9 +1,12 @@
 //! The mail server Waxwing.
 #![forbid(unsafe_code)]
 
-fn main() {}
-
+mod auth;
 mod budget;
 mod config;
+mod db;
 mod drive;
+mod shared;
 mod stream;
+
+fn main() {}

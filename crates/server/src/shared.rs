@@ -1,0 +1,64 @@
+//! What all sessions of a server share; handlers get it as `Arc<Shared>`.
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::SystemTime;
+
+use store::Timestamp;
+
+use crate::auth::Auth;
+use crate::budget::Budget;
+use crate::config::Config;
+use crate::db::Db;
+
+/// The server's context.
+pub struct Shared {
+    config: RwLock<Arc<Config>>,
+    /// The store.
+    pub db: Db,
+    /// Who may come in.
+    pub auth: Auth,
+    /// Memory for messages in flight.
+    pub budget: Budget,
+}
+
+impl Shared {
+    /// Puts the parts together.
+    pub fn new(config: Config, db: Db) -> store::Result<Shared> {
+        Ok(Shared {
+            auth: Auth::new(db.clone(), config.auth.clone())?,
+            budget: Budget::new(config.limits.memory),
+            config: RwLock::new(Arc::new(config)),
+            db,
+        })
+    }
+
+    /// The configuration in force. A session keeps what it began with.
+    pub fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Puts a changed configuration in force for sessions to come.
+    pub fn set_config(&self, config: Config) {
+        self.auth.set_options(config.auth.clone());
+        *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+    }
+
+    /// The wall clock.
+    pub fn now(&self) -> SystemTime {
+        SystemTime::now()
+    }
+
+    /// Seconds since 1970, as the store counts.
+    pub fn timestamp(&self) -> Timestamp {
+        let since = self
+            .now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
+        Timestamp::try_from(since.as_secs()).unwrap_or(Timestamp::MAX)
+    }
+
+    /// Random octets.
+    pub fn random<const N: usize>(&self) -> [u8; N] {
+        crate::auth::random()
+    }
+}
