@@ -8,7 +8,5 @@ mod db;
 mod drive;
 mod shared;
 mod stream;
-#[allow(dead_code)] // until the command line uses it
-mod transfer;
 
 fn main() {}

@@ -1,0 +1,15 @@
+//! The serving side of IMAP: order, syntax and framing, no policy.
+//!
+//! [`Session`] owns the framing of one connection and its state (RFC 9051 §3). Syntax and order errors are answered
+//! inside; everything that needs a decision or data is an [`Event`], and exactly one is open at a time: pipelined
+//! commands wait for their turn, so that no ambiguity of RFC 9051 §5.5 can arise.
+
+mod config;
+mod event;
+mod fetch;
+mod session;
+
+pub use config::{Config, Limits};
+pub use event::Event;
+pub use fetch::Fetch;
+pub use session::{Session, State};

@@ -1,0 +1,98 @@
+//! Names of capabilities (RFC 9051 §7.2.2 and the extensions' own).
+
+use std::fmt;
+
+macro_rules! capabilities {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
+        /// A capability, as announced and as named by ENABLE.
+        #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum Capability {
+            $($(#[$doc])* $variant,)*
+            /// `AUTH=` and the name of a SASL mechanism.
+            Auth(String),
+            /// One this crate gives no meaning to; announced or received as it is.
+            Other(String),
+        }
+
+        impl Capability {
+            /// Reads a capability name, in any case.
+            pub fn from_name(name: &str) -> Capability {
+                $(if name.eq_ignore_ascii_case($name) {
+                    return Capability::$variant;
+                })*
+                match name.split_at_checked(5) {
+                    Some((auth, mechanism)) if auth.eq_ignore_ascii_case("AUTH=") => {
+                        Capability::Auth(mechanism.to_ascii_uppercase())
+                    }
+                    _ => Capability::Other(name.to_owned()),
+                }
+            }
+        }
+
+        impl fmt::Display for Capability {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self {
+                    $(Capability::$variant => f.write_str($name),)*
+                    Capability::Auth(mechanism) => write!(f, "AUTH={mechanism}"),
+                    Capability::Other(name) => f.write_str(name),
+                }
+            }
+        }
+    };
+}
+
+capabilities! {
+    /// RFC 3501.
+    Imap4rev1 = "IMAP4rev1",
+    /// RFC 9051.
+    Imap4rev2 = "IMAP4rev2",
+    /// RFC 9051 §6.2.1.
+    StartTls = "STARTTLS",
+    /// RFC 9051 §6.2.3.
+    LoginDisabled = "LOGINDISABLED",
+    /// RFC 4959.
+    SaslIr = "SASL-IR",
+    /// RFC 7888: non-synchronizing literals of any size.
+    LiteralPlus = "LITERAL+",
+    /// RFC 7888: non-synchronizing literals up to 4096 octets.
+    LiteralMinus = "LITERAL-",
+    /// RFC 2971.
+    Id = "ID",
+    /// RFC 5161.
+    Enable = "ENABLE",
+    /// RFC 2177.
+    Idle = "IDLE",
+    /// RFC 2342.
+    Namespace = "NAMESPACE",
+    /// RFC 4315.
+    UidPlus = "UIDPLUS",
+    /// RFC 6851.
+    Move = "MOVE",
+    /// RFC 3691.
+    Unselect = "UNSELECT",
+    /// RFC 3348.
+    Children = "CHILDREN",
+    /// RFC 5258.
+    ListExtended = "LIST-EXTENDED",
+    /// RFC 5819.
+    ListStatus = "LIST-STATUS",
+    /// RFC 6154.
+    SpecialUse = "SPECIAL-USE",
+    /// RFC 6154: CREATE takes `USE (…)`.
+    CreateSpecialUse = "CREATE-SPECIAL-USE",
+    /// RFC 4731.
+    Esearch = "ESEARCH",
+    /// RFC 5182.
+    SearchRes = "SEARCHRES",
+    /// RFC 8438.
+    StatusSize = "STATUS=SIZE",
+    /// RFC 3516.
+    Binary = "BINARY",
+    /// RFC 9755 (and 6855).
+    Utf8Accept = "UTF8=ACCEPT",
+    /// RFC 7162.
+    CondStore = "CONDSTORE",
+    /// RFC 7162.
+    QResync = "QRESYNC",
+}

@@ -1,0 +1,186 @@
+//! What a client asks (RFC 9051 §6, RFC 3501 §6 and the extensions served).
+
+use wire::sasl::Secret;
+
+use super::{
+    Capability, DateTime, FetchAttribute, Flag, List, ListPattern, MailboxName, Search,
+    SequenceSet, SpecialUse, StatusItem, Store,
+};
+
+/// A command without its tag: owned, and valid as the grammar has it. `uid` is true for the UID form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// CAPABILITY
+    Capability,
+    /// NOOP
+    Noop,
+    /// LOGOUT
+    Logout,
+    /// ID (RFC 2971): field and value pairs, empty for NIL. Values may be NIL.
+    Id(Vec<(String, Option<String>)>),
+    /// STARTTLS
+    StartTls,
+    /// AUTHENTICATE, with the initial response decoded from base64 (RFC 4959).
+    Authenticate {
+        /// SASL mechanism in capitals.
+        mechanism: String,
+        /// Initial response; `Some(empty)` for `=`.
+        initial: Option<Vec<u8>>,
+    },
+    /// LOGIN
+    Login {
+        /// Login name.
+        user: String,
+        /// Password.
+        password: Secret,
+    },
+    /// ENABLE (RFC 5161): what is not known is [`Capability::Other`].
+    Enable(Vec<Capability>),
+    /// SELECT
+    Select(MailboxName),
+    /// EXAMINE
+    Examine(MailboxName),
+    /// CREATE
+    Create {
+        /// The new mailbox, without the delimiter that may have ended it on the wire.
+        mailbox: MailboxName,
+        /// `USE (…)` (RFC 6154 §3).
+        uses: Vec<SpecialUse>,
+    },
+    /// DELETE
+    Delete(MailboxName),
+    /// RENAME
+    Rename {
+        /// The existing name.
+        from: MailboxName,
+        /// The new name, without the delimiter that may have ended it on the wire.
+        to: MailboxName,
+    },
+    /// SUBSCRIBE
+    Subscribe(MailboxName),
+    /// UNSUBSCRIBE
+    Unsubscribe(MailboxName),
+    /// LIST
+    List(List),
+    /// LSUB (RFC 3501 §6.3.9)
+    Lsub {
+        /// Reference name.
+        reference: String,
+        /// Pattern, without the reference.
+        pattern: ListPattern,
+    },
+    /// NAMESPACE
+    Namespace,
+    /// STATUS
+    Status {
+        /// Of which mailbox.
+        mailbox: MailboxName,
+        /// What to tell, each once.
+        items: Vec<StatusItem>,
+    },
+    /// APPEND
+    Append(Append),
+    /// IDLE. DONE is [`crate::server::Event::IdleDone`].
+    Idle,
+    /// CHECK (RFC 3501 §6.4.1)
+    Check,
+    /// CLOSE
+    Close,
+    /// UNSELECT
+    Unselect,
+    /// EXPUNGE, and UID EXPUNGE with its set.
+    Expunge {
+        /// UIDs it is limited to.
+        uids: Option<SequenceSet>,
+    },
+    /// SEARCH
+    Search(Search),
+    /// FETCH
+    Fetch {
+        /// The set names UIDs.
+        uid: bool,
+        /// The messages.
+        set: SequenceSet,
+        /// What to fetch, each once, in the order asked; macros expanded, UID added for UID FETCH.
+        attributes: Vec<FetchAttribute>,
+    },
+    /// STORE
+    Store(Store),
+    /// COPY
+    Copy {
+        /// The set names UIDs.
+        uid: bool,
+        /// The messages.
+        set: SequenceSet,
+        /// Where to.
+        mailbox: MailboxName,
+    },
+    /// MOVE (RFC 6851)
+    Move {
+        /// The set names UIDs.
+        uid: bool,
+        /// The messages.
+        set: SequenceSet,
+        /// Where to.
+        mailbox: MailboxName,
+    },
+}
+
+impl Command {
+    /// The command's name as replies and logs have it, `UID` in front of the UID form.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Command::Capability => "CAPABILITY",
+            Command::Noop => "NOOP",
+            Command::Logout => "LOGOUT",
+            Command::Id(_) => "ID",
+            Command::StartTls => "STARTTLS",
+            Command::Authenticate { .. } => "AUTHENTICATE",
+            Command::Login { .. } => "LOGIN",
+            Command::Enable(_) => "ENABLE",
+            Command::Select(_) => "SELECT",
+            Command::Examine(_) => "EXAMINE",
+            Command::Create { .. } => "CREATE",
+            Command::Delete(_) => "DELETE",
+            Command::Rename { .. } => "RENAME",
+            Command::Subscribe(_) => "SUBSCRIBE",
+            Command::Unsubscribe(_) => "UNSUBSCRIBE",
+            Command::List(_) => "LIST",
+            Command::Lsub { .. } => "LSUB",
+            Command::Namespace => "NAMESPACE",
+            Command::Status { .. } => "STATUS",
+            Command::Append(_) => "APPEND",
+            Command::Idle => "IDLE",
+            Command::Check => "CHECK",
+            Command::Close => "CLOSE",
+            Command::Unselect => "UNSELECT",
+            Command::Expunge { uids: None } => "EXPUNGE",
+            Command::Expunge { uids: Some(_) } => "UID EXPUNGE",
+            Command::Search(Search { uid: false, .. }) => "SEARCH",
+            Command::Search(Search { uid: true, .. }) => "UID SEARCH",
+            Command::Fetch { uid: false, .. } => "FETCH",
+            Command::Fetch { uid: true, .. } => "UID FETCH",
+            Command::Store(Store { uid: false, .. }) => "STORE",
+            Command::Store(Store { uid: true, .. }) => "UID STORE",
+            Command::Copy { uid: false, .. } => "COPY",
+            Command::Copy { uid: true, .. } => "UID COPY",
+            Command::Move { uid: false, .. } => "MOVE",
+            Command::Move { uid: true, .. } => "UID MOVE",
+        }
+    }
+}
+
+/// APPEND (RFC 9051 §6.3.12).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Append {
+    /// Where to.
+    pub mailbox: MailboxName,
+    /// Flags to set.
+    pub flags: Vec<Flag>,
+    /// Internal date, if given.
+    pub date: Option<DateTime>,
+    /// Sent as a literal8 (`~{…}`, RFC 3516 §4.4): it may hold NUL. In any other literal NUL is refused before this.
+    pub binary: bool,
+    /// The message. Empty in [`crate::server::Event::AppendStart`].
+    pub message: Vec<u8>,
+}

@@ -1,0 +1,30 @@
+//! The nouns of IMAP: owned, valid by construction, shared by the server and the client side.
+
+mod capability;
+mod command;
+mod date;
+mod fetch;
+mod flag;
+mod list;
+mod mailbox;
+mod reply;
+mod response;
+mod search;
+mod sequence;
+mod status;
+
+pub use capability::Capability;
+pub use command::{Append, Command};
+pub use date::{Date, DateTime};
+pub use fetch::{FetchAttribute, Partial, Section, SectionText};
+pub use flag::{Flag, Store, StoreAction};
+pub use list::{
+    List, ListEntry, ListPattern, ListReturn, ListSelection, MailboxAttribute, SpecialUse,
+};
+pub use mailbox::{MailboxName, MailboxNameError};
+pub use reply::{Code, Reply, Status};
+pub use response::{Body, Fetched, Namespace, NamespaceEntry, Untagged};
+pub use search::{Search, SearchKey, SearchReturn};
+pub use sequence::{Bound, NumberSet, SequenceSet};
+pub use status::{StatusData, StatusItem};
+pub use wire::sasl::Secret;

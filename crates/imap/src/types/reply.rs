@@ -1,0 +1,186 @@
+//! Status responses: OK, NO, BAD, BYE, PREAUTH with their response codes (RFC 9051 §7.1, RFC 5530).
+
+use std::borrow::Cow;
+
+use super::{Capability, Flag, NumberSet};
+
+/// The word of a status response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Status {
+    /// It worked.
+    Ok,
+    /// It did not work.
+    No,
+    /// It was not understood, or not allowed now.
+    Bad,
+    /// The connection ends. Untagged only.
+    Bye,
+    /// Greeting of a connection that is authenticated already. Untagged only.
+    PreAuth,
+}
+
+/// A status response without its tag.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// The word.
+    pub status: Status,
+    /// The response code, if any.
+    pub code: Option<Code>,
+    /// Human text, short and safe for the peer. Line breaks and other octets that cannot stand there are replaced
+    /// when written.
+    pub text: Cow<'static, str>,
+}
+
+impl Reply {
+    /// A reply of any kind with constant text.
+    pub const fn new(status: Status, text: &'static str) -> Reply {
+        Reply {
+            status,
+            code: None,
+            text: Cow::Borrowed(text),
+        }
+    }
+
+    /// OK
+    pub const fn ok(text: &'static str) -> Reply {
+        Reply::new(Status::Ok, text)
+    }
+
+    /// NO
+    pub const fn no(text: &'static str) -> Reply {
+        Reply::new(Status::No, text)
+    }
+
+    /// BAD
+    pub const fn bad(text: &'static str) -> Reply {
+        Reply::new(Status::Bad, text)
+    }
+
+    /// The same with a response code.
+    pub fn with(self, code: Code) -> Reply {
+        Reply {
+            code: Some(code),
+            ..self
+        }
+    }
+
+    /// The same with a response code; usable in constants for codes without data.
+    pub const fn coded(status: Status, code: Code, text: &'static str) -> Reply {
+        Reply {
+            status,
+            code: Some(code),
+            text: Cow::Borrowed(text),
+        }
+    }
+
+    /// The same with another text.
+    pub fn text(self, text: impl Into<Cow<'static, str>>) -> Reply {
+        Reply {
+            text: text.into(),
+            ..self
+        }
+    }
+}
+
+/// A response code (`resp-text-code`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Code {
+    /// `ALERT`
+    Alert,
+    /// `ALREADYEXISTS`
+    AlreadyExists,
+    /// `APPENDUID`
+    AppendUid {
+        /// UIDVALIDITY of the mailbox.
+        uid_validity: u32,
+        /// UIDs given, in order.
+        uids: NumberSet,
+    },
+    /// `AUTHENTICATIONFAILED`
+    AuthenticationFailed,
+    /// `AUTHORIZATIONFAILED`
+    AuthorizationFailed,
+    /// `BADCHARSET` with the charsets known.
+    BadCharset(Vec<String>),
+    /// `CANNOT`
+    Cannot,
+    /// `CAPABILITY`
+    Capability(Vec<Capability>),
+    /// `CLIENTBUG`
+    ClientBug,
+    /// `CLOSED`
+    Closed,
+    /// `CONTACTADMIN`
+    ContactAdmin,
+    /// `COPYUID`
+    CopyUid {
+        /// UIDVALIDITY of the destination.
+        uid_validity: u32,
+        /// UIDs in the source, in order.
+        source: NumberSet,
+        /// UIDs in the destination, in the same order.
+        destination: NumberSet,
+    },
+    /// `CORRUPTION`
+    Corruption,
+    /// `EXPIRED`
+    Expired,
+    /// `EXPUNGEISSUED`
+    ExpungeIssued,
+    /// `HASCHILDREN`
+    HasChildren,
+    /// `INUSE`
+    InUse,
+    /// `LIMIT`
+    Limit,
+    /// `NONEXISTENT`
+    NonExistent,
+    /// `NOPERM`
+    NoPerm,
+    /// `NOTSAVED`
+    NotSaved,
+    /// `OVERQUOTA`
+    OverQuota,
+    /// `PARSE`
+    Parse,
+    /// `PERMANENTFLAGS`
+    PermanentFlags {
+        /// Flags a client can change permanently.
+        flags: Vec<Flag>,
+        /// `\*`: new keywords can be made.
+        new_keywords: bool,
+    },
+    /// `PRIVACYREQUIRED`
+    PrivacyRequired,
+    /// `READ-ONLY`
+    ReadOnly,
+    /// `READ-WRITE`
+    ReadWrite,
+    /// `SERVERBUG`
+    ServerBug,
+    /// `TOOBIG`
+    TooBig,
+    /// `TRYCREATE`
+    TryCreate,
+    /// `UIDNEXT`
+    UidNext(u32),
+    /// `UIDNOTSTICKY`
+    UidNotSticky,
+    /// `UIDVALIDITY`
+    UidValidity(u32),
+    /// `UNAVAILABLE`
+    Unavailable,
+    /// `UNKNOWN-CTE`
+    UnknownCte,
+    /// `UNSEEN` with the sequence number of the first message without `\Seen` (RFC 3501 §7.1).
+    Unseen(u32),
+    /// `USEATTR` (RFC 6154 §6)
+    UseAttr,
+    /// `HIGHESTMODSEQ` (RFC 7162)
+    HighestModSeq(u64),
+    /// `NOMODSEQ` (RFC 7162)
+    NoModSeq,
+    /// Another one, as written between the brackets; only a client meets it.
+    Other(String),
+}

@@ -1,0 +1,146 @@
+//! Untagged responses (RFC 9051 §7), shared by both sides.
+
+use super::{
+    Capability, DateTime, Flag, ListEntry, MailboxName, NumberSet, Reply, Section, StatusData,
+};
+
+/// An untagged response. The server writes FETCH with [`crate::server::Fetch`] instead, without building this.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Untagged {
+    /// `* OK`, `* NO`, `* BAD`, `* BYE`, `* PREAUTH`
+    Status(Reply),
+    /// `* CAPABILITY`
+    Capability(Vec<Capability>),
+    /// `* ENABLED`
+    Enabled(Vec<Capability>),
+    /// `* ID`: pairs; empty is NIL.
+    Id(Vec<(String, Option<String>)>),
+    /// `* FLAGS`
+    Flags(Vec<Flag>),
+    /// `* n EXISTS`
+    Exists(u32),
+    /// `* n RECENT` (RFC 3501 §7.3.2). The session leaves it out for a client that enabled IMAP4rev2.
+    Recent(u32),
+    /// `* n EXPUNGE`, a sequence number.
+    Expunge(u32),
+    /// `* LIST`
+    List(ListEntry),
+    /// `* LSUB`
+    Lsub(ListEntry),
+    /// `* STATUS`
+    StatusData {
+        /// Of which mailbox.
+        mailbox: MailboxName,
+        /// What was asked.
+        data: StatusData,
+    },
+    /// `* NAMESPACE`
+    Namespace(Namespace),
+    /// `* SEARCH`
+    Search(Vec<u32>),
+    /// `* ESEARCH`. Servers use [`crate::server::Session::search_results`], which chooses the form.
+    Esearch {
+        /// Tag of the command it belongs to.
+        tag: Option<String>,
+        /// Numbers are UIDs.
+        uid: bool,
+        /// `MIN`
+        min: Option<u32>,
+        /// `MAX`
+        max: Option<u32>,
+        /// `COUNT`
+        count: Option<u32>,
+        /// `ALL`
+        all: Option<NumberSet>,
+    },
+    /// `* n FETCH`
+    Fetch {
+        /// Sequence number.
+        seq: u32,
+        /// Items in order.
+        items: Vec<Fetched>,
+    },
+}
+
+/// One item of a FETCH response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fetched {
+    /// `UID`
+    Uid(u32),
+    /// `FLAGS`
+    Flags(Vec<Flag>),
+    /// `INTERNALDATE`
+    InternalDate(DateTime),
+    /// `RFC822.SIZE`
+    Rfc822Size(u64),
+    /// `ENVELOPE`, `BODY` or `BODYSTRUCTURE`: name and the value as it was on the wire.
+    Structure {
+        /// The item's name.
+        name: String,
+        /// The value, from its opening parenthesis to the closing one, literals included.
+        value: Vec<u8>,
+    },
+    /// `BODY[…]<origin>`
+    Body {
+        /// Which section.
+        section: Section,
+        /// Where a substring begins.
+        origin: Option<u32>,
+        /// `None` is NIL.
+        body: Option<Vec<u8>>,
+    },
+    /// `BINARY[…]<origin>`
+    Binary {
+        /// Part numbers.
+        part: Vec<u32>,
+        /// Where a substring begins.
+        origin: Option<u32>,
+        /// `None` is NIL.
+        body: Option<Vec<u8>>,
+    },
+    /// `BINARY.SIZE[…]`
+    BinarySize {
+        /// Part numbers.
+        part: Vec<u32>,
+        /// Decoded size.
+        size: u64,
+    },
+    /// Another item, with its value as it was on the wire (a client meets extensions and RFC822*).
+    Other {
+        /// The item's name.
+        name: String,
+        /// The value.
+        value: Vec<u8>,
+    },
+}
+
+/// Content of a section in a FETCH response the server writes.
+#[derive(Debug)]
+pub enum Body<'a> {
+    /// There is no such part: `NIL`.
+    Nil,
+    /// Octets to copy into the output.
+    Bytes(&'a [u8]),
+    /// Octets to move into the output without copying.
+    Owned(Vec<u8>),
+}
+
+/// The NAMESPACE response (RFC 9051 §7.3.2, RFC 2342 §5): empty lists are NIL.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Namespace {
+    /// One's own mailboxes.
+    pub personal: Vec<NamespaceEntry>,
+    /// Other users' mailboxes.
+    pub other_users: Vec<NamespaceEntry>,
+    /// Shared mailboxes.
+    pub shared: Vec<NamespaceEntry>,
+}
+
+/// A namespace: prefix and delimiter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamespaceEntry {
+    /// Prefix of names in it; may be empty.
+    pub prefix: String,
+    /// Hierarchy delimiter.
+    pub delimiter: Option<char>,
+}
