@@ -6,7 +6,21 @@ mod budget;
 mod config;
 mod db;
 mod drive;
+mod listen;
+mod sessions;
 mod shared;
 mod stream;
+mod tls;
+
+use std::sync::Arc;
+
+use config::Service;
+use drive::Connection;
+use shared::Shared;
+
+/// Gives a connection to its protocol.
+async fn dispatch(connection: Connection, shared: Arc<Shared>, service: Service) {
+    let _ = (connection, shared, service);
+}
 
 fn main() {}

@@ -9,6 +9,8 @@ use crate::auth::Auth;
 use crate::budget::Budget;
 use crate::config::Config;
 use crate::db::Db;
+use crate::sessions::Sessions;
+use crate::tls::Tls;
 
 /// The server's context.
 pub struct Shared {
@@ -19,16 +21,22 @@ pub struct Shared {
     pub auth: Auth,
     /// Memory for messages in flight.
     pub budget: Budget,
+    /// Certificates.
+    pub tls: Tls,
+    /// All connections.
+    pub sessions: Arc<Sessions>,
 }
 
 impl Shared {
     /// Puts the parts together.
-    pub fn new(config: Config, db: Db) -> store::Result<Shared> {
+    pub fn new(config: Config, db: Db, tls: Tls) -> store::Result<Shared> {
         Ok(Shared {
             auth: Auth::new(db.clone(), config.auth.clone())?,
             budget: Budget::new(config.limits.memory),
             config: RwLock::new(Arc::new(config)),
             db,
+            tls,
+            sessions: Arc::default(),
         })
     }
 
