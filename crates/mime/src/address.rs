@@ -74,7 +74,7 @@ impl AddressList {
     /// Reads a field value.
     ///
     /// ```
-    /// let list = mime::AddressList::parse(b"Friends: =?utf-8?q?Andr=C3=A9?= <a@b.example>, c@d.example;");
+    /// let list = waxwing_mime::AddressList::parse(b"Friends: =?utf-8?q?Andr=C3=A9?= <a@b.example>, c@d.example;");
     /// let found: Vec<_> = list.mailboxes().map(|m| (m.name, m.address)).collect();
     /// assert_eq!(found, [(Some("André"), "a@b.example"), (None, "c@d.example")]);
     /// ```

@@ -42,10 +42,7 @@ pub fn text_into(raw: &[u8], out: &mut String) -> bool {
     // Bytes of the words read last that wait for more of the same charset.
     let mut held: Vec<u8> = Vec::new();
     let mut held_charset = None;
-    loop {
-        let Some(at) = memchr::memmem::find(rest, b"=?") else {
-            break;
-        };
+    while let Some(at) = memchr::memmem::find(rest, b"=?") {
         let Some(word) = word(rest.get(at..).unwrap_or_default()) else {
             // No encoded word: text up to the next that may be one.
             whole &= flush(&mut held, &mut held_charset, out);

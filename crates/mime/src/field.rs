@@ -5,6 +5,8 @@ use std::ops::Range;
 
 use crate::address::AddressList;
 use crate::date::DateTime;
+use crate::param::Params;
+use crate::parse::cursor::{Cursor, is_token};
 use crate::{Name, encoded_word, ids};
 
 /// Where a field is; offsets into the message.
@@ -88,6 +90,28 @@ impl<'a> Field<'a> {
     /// The value as a date.
     pub fn date(&self) -> Option<DateTime> {
         DateTime::parse(self.value())
+    }
+
+    /// The value as a media type or disposition: what is before the parameters (`text/plain`, `attachment`: the second word
+    /// empty), and the parameters.
+    pub fn with_params(&self) -> (&'a [u8], &'a [u8], Params<'a>) {
+        let range = self.value_range();
+        let mut cursor = Cursor::new(self.message, range.clone());
+        cursor.skip_cfws();
+        let first = cursor.take_while(is_token);
+        let mut ahead = cursor.clone();
+        ahead.skip_cfws();
+        let mut second = 0..0;
+        if ahead.eat(b'/') {
+            ahead.skip_cfws();
+            second = ahead.take_while(is_token);
+            cursor = ahead;
+        }
+        (
+            cursor.slice(first),
+            cursor.slice(second),
+            Params::new(self.message, cursor.at..range.end),
+        )
     }
 
     /// The message ids in the value, without angle brackets.

@@ -8,10 +8,10 @@ const MAX_LEN: usize = 200;
 /// nothing is left.
 ///
 /// ```
-/// assert_eq!(mime::file_name::safe("../../etc/passwd"), "passwd");
-/// assert_eq!(mime::file_name::safe("C:\\temp\\a\u{202e}fdp.exe"), "afdp.exe");
-/// assert_eq!(mime::file_name::safe("con.txt"), "_con.txt");
-/// assert_eq!(mime::file_name::safe(".."), "attachment");
+/// assert_eq!(waxwing_mime::file_name::safe("../../etc/passwd"), "passwd");
+/// assert_eq!(waxwing_mime::file_name::safe("C:\\temp\\a\u{202e}fdp.exe"), "afdp.exe");
+/// assert_eq!(waxwing_mime::file_name::safe("con.txt"), "_con.txt");
+/// assert_eq!(waxwing_mime::file_name::safe(".."), "attachment");
 /// ```
 pub fn safe(name: &str) -> String {
     let last = name

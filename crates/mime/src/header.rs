@@ -24,8 +24,8 @@ fn records(bytes: &[u8], start: usize) -> Vec<FieldRecord> {
 ///
 /// ```
 /// let header = b"From: a@b.example\r\nTo: c@d.example\r\nSubject: folded\r\n here\r\n\r\n";
-/// assert_eq!(mime::header::select(header, &["subject", "from"]), b"From: a@b.example\r\nSubject: folded\r\n here\r\n\r\n");
-/// assert_eq!(mime::header::select_not(header, &["subject", "from"]), b"To: c@d.example\r\n\r\n");
+/// assert_eq!(waxwing_mime::header::select(header, &["subject", "from"]), b"From: a@b.example\r\nSubject: folded\r\n here\r\n\r\n");
+/// assert_eq!(waxwing_mime::header::select_not(header, &["subject", "from"]), b"To: c@d.example\r\n\r\n");
 /// ```
 pub fn select(header: &[u8], names: &[&str]) -> Vec<u8> {
     selected(header, |field| names.iter().any(|name| field.is(name)))

@@ -10,7 +10,7 @@ use crate::{Kind, Name, encoded_word, header, param};
 ///
 /// ```
 /// let raw = b"From: A <a@b.example>\r\nSubject: \"hi\"\r\n\r\n";
-/// let envelope = mime::imap::envelope(&mime::Index::parse(raw), raw);
+/// let envelope = waxwing_mime::imap::envelope(&waxwing_mime::Index::parse(raw), raw);
 /// let from = "((\"A\" NIL \"a\" \"b.example\"))";
 /// assert_eq!(
 ///     String::from_utf8_lossy(&envelope),

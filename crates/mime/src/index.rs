@@ -62,10 +62,10 @@ impl Index {
     ///
     /// ```
     /// let raw = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\none\r\n--b\r\n\r\ntwo\r\n--b--\r\n";
-    /// let index = mime::Index::parse(raw);
-    /// let range = index.section(&[2], mime::Section::Whole).unwrap();
+    /// let index = waxwing_mime::Index::parse(raw);
+    /// let range = index.section(&[2], waxwing_mime::Section::Whole).unwrap();
     /// assert_eq!(&raw[range], b"two");
-    /// assert_eq!(mime::Index::from_bytes(&index.to_bytes()), Ok(index));
+    /// assert_eq!(waxwing_mime::Index::from_bytes(&index.to_bytes()), Ok(index));
     /// ```
     pub fn parse(raw: &[u8]) -> Index {
         Parser::new().parse(raw).index()

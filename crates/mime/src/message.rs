@@ -39,7 +39,7 @@ impl<'a> Message<'a> {
     /// Parses a message.
     ///
     /// ```
-    /// let message = mime::Message::parse(b"Subject: =?utf-8?q?caf=C3=A9?=\r\n\r\nHello\r\n");
+    /// let message = waxwing_mime::Message::parse(b"Subject: =?utf-8?q?caf=C3=A9?=\r\n\r\nHello\r\n");
     /// assert_eq!(message.root().subject().as_deref(), Some("café"));
     /// assert_eq!(message.root().text().0, "Hello\r\n");
     /// ```

@@ -160,6 +160,36 @@ impl<'a> Params<'a> {
         plain.map(|(value, quoted)| plain_value(value, quoted).into_owned())
     }
 
+    /// Calls `each` with the name as written and the decoded value of every parameter, using `scratch` where a value has to
+    /// be put together: nothing is allocated for plain ones. One in segments is reported once, at its first segment.
+    pub fn each(&self, scratch: &mut String, mut each: impl FnMut(&str, &str)) {
+        for param in self.raw() {
+            let name = self.slice(param.name);
+            let Ok(text) = std::str::from_utf8(name) else {
+                continue;
+            };
+            if !name.contains(&b'*') {
+                let value = self.slice(param.value);
+                match plain_value(value, param.quoted) {
+                    Cow::Borrowed(value) => each(text, value),
+                    Cow::Owned(value) => each(text, &value),
+                }
+                continue;
+            }
+            let (base, number, _) = split_name(name);
+            let Ok(base) = std::str::from_utf8(base) else {
+                continue;
+            };
+            if number.unwrap_or(0) == 0
+                && let Some(value) = self.value(base)
+            {
+                scratch.clear();
+                scratch.push_str(&value);
+                each(base, scratch);
+            }
+        }
+    }
+
     /// All parameters in order, decoded, each once; names in lower case.
     pub fn all(&self) -> Vec<(String, String)> {
         let mut found: Vec<(String, String)> = Vec::new();

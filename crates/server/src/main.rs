@@ -11,6 +11,7 @@ mod sessions;
 mod shared;
 mod stream;
 mod tls;
+mod transfer;
 
 use std::sync::Arc;
 

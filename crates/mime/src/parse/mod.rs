@@ -25,7 +25,7 @@ const MAX_DEFECTS: usize = 100;
 /// Parses messages, keeping its memory from one to the next.
 ///
 /// ```
-/// let mut parser = mime::Parser::new();
+/// let mut parser = waxwing_mime::Parser::new();
 /// for raw in [&b"Subject: one\r\n\r\n"[..], b"Subject: two\r\n\r\n"] {
 ///     let message = parser.parse(raw);
 ///     assert!(message.root().subject().is_some());
