@@ -13,5 +13,6 @@
 pub mod address;
 pub mod client;
 pub mod parameters;
+mod parse;
 pub mod reply;
 pub mod server;

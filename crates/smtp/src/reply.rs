@@ -98,6 +98,9 @@ impl fmt::Display for Reply {
     }
 }
 
+/// DATA may begin (RFC 5321 §4.1.1.4).
+pub const START_MAIL: Reply = Reply::plain(354, "Start mail input; end with <CRLF>.<CRLF>");
+
 macro_rules! replies {
     ($($(#[$doc:meta])* $name:ident = $code:literal $a:literal . $b:literal . $c:literal $text:literal;)*) => {
         $($(#[$doc])* pub const $name: Reply = Reply::new($code, Enhanced($a, $b, $c), $text);)*
@@ -107,6 +110,8 @@ macro_rules! replies {
 }
 
 replies! {
+    /// HELP (RFC 5321 §4.1.1.8).
+    HELP = 214 2 . 0 . 0 "See RFC 5321";
     /// QUIT.
     BYE = 221 2 . 0 . 0 "Goodbye";
     /// AUTH succeeded (RFC 4954 §6).
