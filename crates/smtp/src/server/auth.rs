@@ -1,6 +1,6 @@
 //! `AUTH` (RFC 4954): the framing of the exchange. What is said in it is the handler's.
 
-use super::{Accepted, Event, Phase, Session, Step, Waiting};
+use super::{Accepted, Event, Kind, Phase, Session, Step, Waiting};
 use crate::reply::{self, Reply};
 use wire::base64;
 use wire::sasl::Mechanism;
@@ -16,7 +16,8 @@ impl Session {
         }
         if self.mechanisms().is_empty() {
             // No challenge is given in the clear that would pull a password out of the client.
-            let under_tls = !self.tls && !self.config.mechanisms.is_empty();
+            let under_tls =
+                !self.tls && self.config.kind != Kind::Lmtp && !self.config.mechanisms.is_empty();
             return self.refuse(if under_tls {
                 reply::ENCRYPTION_REQUIRED
             } else {

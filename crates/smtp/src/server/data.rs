@@ -280,10 +280,11 @@ impl Session {
     }
 }
 
+/// The size counts before what is in the message is judged, as it does when chunks come.
 fn refusal(too_big: bool, bad: bool) -> Option<Reply> {
-    if bad {
-        Some(reply::BAD_CONTENT)
+    if too_big {
+        Some(reply::MESSAGE_TOO_BIG)
     } else {
-        too_big.then_some(reply::MESSAGE_TOO_BIG)
+        bad.then_some(reply::BAD_CONTENT)
     }
 }

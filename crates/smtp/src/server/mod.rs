@@ -408,6 +408,7 @@ impl Session {
     }
 
     fn no_command(&mut self, error: parse::Error) -> Step {
+        self.broken = 0;
         if error.ends_session() {
             self.close_with(error.reply());
             return Step::NeedInput;
