@@ -219,6 +219,23 @@ impl DotEncoder {
     }
 }
 
+/// Whether `body` is sent as it is, only the final dot to be added: whole lines, none of which begins with a dot,
+/// no CR or LF alone. Most messages are so, and need no copy.
+pub fn needs_no_encoding(body: &[u8]) -> bool {
+    if body.starts_with(b".") || !(body.is_empty() || body.ends_with(b"\r\n")) {
+        return false;
+    }
+    let mut ends = memchr::memchr2_iter(b'\r', b'\n', body);
+    while let Some(cr) = ends.next() {
+        let lf = ends.next();
+        let pair = body.get(cr..=cr.saturating_add(1)) == Some(b"\r\n");
+        if !pair || lf != cr.checked_add(1) || body.get(cr.saturating_add(2)) == Some(&b'.') {
+            return false;
+        }
+    }
+    true
+}
+
 /// The whole of `body` dot-stuffed and ended.
 pub fn encode(body: &[u8], bare: BareNewlines) -> Vec<u8> {
     let mut out = Vec::new();
@@ -363,7 +380,13 @@ mod tests {
                 let mut pieces = Vec::new();
                 body.chunks(size).for_each(|piece| encoder.feed(piece, &mut pieces));
                 encoder.finish(&mut pieces);
-                prop_assert_eq!(pieces, encode(&body, bare));
+                prop_assert_eq!(&pieces, &encode(&body, bare));
+                let unchanged = pieces == [body.as_slice(), b".\r\n"].concat();
+                if needs_no_encoding(&body) {
+                    prop_assert!(unchanged);
+                } else {
+                    prop_assert!(!unchanged || bare == BareNewlines::Keep);
+                }
             }
             prop_assert_eq!(decode(body.chunks(size)), decode([body.as_slice()]));
         }

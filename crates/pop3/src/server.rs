@@ -1,0 +1,703 @@
+//! The server's side of a connection.
+//!
+//! | state | valid commands | goes to |
+//! |---|---|---|
+//! | AUTHORIZATION | USER PASS AUTH STLS CAPA QUIT | TRANSACTION on login, the same again on STLS, closed on QUIT |
+//! | inside AUTH | responses | TRANSACTION or AUTHORIZATION |
+//! | starting TLS | none: octets now are an attack | AUTHORIZATION |
+//! | TRANSACTION | STAT LIST UIDL RETR TOP DELE NOOP RSET CAPA QUIT | closed, by way of UPDATE on QUIT |
+//!
+//! An event that wants an answer stops the session until one comes. Messages are removed by [`Event::Update`]
+//! alone, which only QUIT brings: a connection that ends otherwise deletes nothing (RFC 1939 §6).
+//!
+//! Limits: [`Limits`]. Lists are written in portions, so that the output stays below [`OUTPUT_LIMIT`] plus one
+//! message; the driver writes it out and polls again.
+
+use crate::command::{self, Command};
+use crate::maildrop::{Maildrop, Message, top};
+use crate::reply::{self, Refusal};
+use std::time::Duration;
+use wire::base64;
+use wire::dots::{self, BareNewlines};
+use wire::input::{Input, Line};
+use wire::output::Output;
+use wire::sasl::{self, Mechanism, Secret};
+
+/// Octets of output above which the session takes no further command before some are sent: the answers to
+/// pipelined commands must not gather without bound.
+pub const OUTPUT_LIMIT: usize = 64 * 1024;
+
+/// What a connection offers. It changes when TLS begins.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Offer {
+    /// USER and PASS.
+    pub user: bool,
+    /// Mechanisms of AUTH, in the order of the capability list.
+    pub mechanisms: Vec<Mechanism>,
+    /// STLS.
+    pub stls: bool,
+    /// The connection is under TLS.
+    pub tls: bool,
+}
+
+/// What a session is told at its start.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Our name in the greeting.
+    pub host: String,
+    /// What this connection offers.
+    pub offer: Offer,
+    /// Bounds of this session.
+    pub limits: Limits,
+}
+
+/// What one session may use up.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Octets of a command line with its CRLF (RFC 2449 §4). Longer lines are refused.
+    pub command_line: usize,
+    /// Octets of a line at which the connection is closed: whoever sends these speaks no POP3.
+    pub endless_line: usize,
+    /// Octets of a line inside AUTH.
+    pub sasl_line: usize,
+    /// Unknown commands before login at which the connection is closed: another protocol's client.
+    pub unknown_commands: u32,
+    /// Commands with errors at which the connection is closed.
+    pub errors: u32,
+    /// Failed logins at which the connection is closed.
+    pub logins: u32,
+    /// Silence allowed before login. Shorter than RFC 1939 §3 grants a session, since a connection without a
+    /// maildrop loses nothing by its end.
+    pub login_timeout: Duration,
+    /// Silence allowed after login (RFC 1939 §3: at least 10 minutes).
+    pub timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            command_line: command::LINE_LIMIT,
+            endless_line: 2 * 1024,
+            sasl_line: sasl::LINE_LIMIT,
+            unknown_commands: 3,
+            errors: 50,
+            logins: 5,
+            login_timeout: Duration::from_secs(180),
+            timeout: Duration::from_secs(600),
+        }
+    }
+}
+
+/// What the session needs decided, or tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// USER and PASS. Answer with [`Session::login`] or [`Session::refuse`].
+    Login {
+        /// The name.
+        user: String,
+        /// The password.
+        password: Secret,
+    },
+    /// AUTH. Answer with [`Session::challenge`], [`Session::login`] or [`Session::refuse`].
+    Authenticate {
+        /// One of those offered.
+        mechanism: Mechanism,
+        /// The initial response, decoded.
+        initial: Option<Vec<u8>>,
+    },
+    /// The response to a challenge, decoded. Answered like [`Event::Authenticate`].
+    SaslResponse(Vec<u8>),
+    /// The client cancelled the exchange or broke its framing; it has been told. Needs no answer.
+    SaslAborted,
+    /// STLS. Answer with [`Session::start_tls`] or [`Session::refuse`]. After acceptance write out what is
+    /// pending, start TLS and call [`Session::tls_started`].
+    StartTls,
+    /// RETR or TOP. Answer with [`Session::message`] or [`Session::refuse`].
+    Retrieve {
+        /// The place of the message in the list given at login, from 0.
+        index: usize,
+    },
+    /// QUIT in TRANSACTION: remove these messages, all or none, then answer with [`Session::updated`] or
+    /// [`Session::refuse`]. Not asked when nothing is marked.
+    Update {
+        /// Places in the list given at login, ascending.
+        deleted: Vec<usize>,
+    },
+}
+
+/// One connection, seen from the server.
+#[derive(Debug)]
+pub struct Session {
+    offer: Offer,
+    limits: Limits,
+    input: Input,
+    output: Output,
+    state: State,
+    waiting: Option<Waiting>,
+    unknown_commands: u32,
+    errors: u32,
+    logins: u32,
+    stopping: bool,
+}
+
+#[derive(Debug)]
+enum State {
+    Authorization { user: Option<String> },
+    Sasl,
+    StartingTls,
+    Transaction(Box<Transaction>),
+    Closed,
+}
+
+#[derive(Debug)]
+struct Transaction {
+    maildrop: Maildrop,
+    listing: Option<Listing>,
+}
+
+/// A list that is being written.
+#[derive(Debug, Clone, Copy)]
+struct Listing {
+    unique_ids: bool,
+    next: usize,
+}
+
+/// The event that waits for its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Waiting {
+    Login,
+    StartTls,
+    /// With the lines of the body that TOP asks for.
+    Message {
+        lines: Option<u32>,
+    },
+    Update,
+}
+
+impl Session {
+    /// A session whose greeting waits in the output.
+    pub fn new(config: Config) -> Session {
+        let Config {
+            host,
+            offer,
+            limits,
+        } = config;
+        let mut session = Session {
+            offer,
+            limits,
+            input: Input::new(),
+            output: Output::new(),
+            state: State::Authorization { user: None },
+            waiting: None,
+            unknown_commands: 0,
+            errors: 0,
+            logins: 0,
+            stopping: false,
+        };
+        // No timestamp in angle brackets: APOP is not offered (RFC 1939 §7).
+        let host: String = host
+            .chars()
+            .filter(|c| c.is_ascii_graphic() && *c != '<')
+            .take(255)
+            .collect();
+        session.say(&format!("+OK {host} POP3 ready"));
+        session
+    }
+
+    /// Takes bytes from the peer.
+    pub fn receive(&mut self, bytes: &[u8]) {
+        match self.state {
+            State::Closed => {}
+            // RFC 2595 §4: nothing may follow STLS before the handshake.
+            State::StartingTls if !bytes.is_empty() => self.close(),
+            _ => self.input.receive(bytes),
+        }
+    }
+
+    /// The next event. `None` when more input or an answer is needed, or output must be sent first.
+    pub fn poll(&mut self) -> Option<Event> {
+        while self.waiting.is_none() && self.output.pending() < OUTPUT_LIMIT {
+            if let State::Transaction(transaction) = &mut self.state
+                && transaction.go_on_listing(&mut self.output)
+            {
+                continue;
+            }
+            if self.stopping && !self.closed() {
+                self.refuse_and_close(&reply::STOPPING);
+            }
+            let event = match self.state {
+                State::Closed | State::StartingTls => return None,
+                State::Sasl => self.sasl_line(),
+                State::Authorization { .. } | State::Transaction(_) => self.command_line(),
+            };
+            match event {
+                Took::Event(event) => return Some(event),
+                Took::Line => {}
+                Took::Nothing => return None,
+            }
+        }
+        None
+    }
+
+    /// Accepts a login: the session enters TRANSACTION with these messages, numbered from 1.
+    pub fn login(&mut self, messages: Vec<Message>) {
+        if !self.settle(Waiting::Login) {
+            return;
+        }
+        let maildrop = Maildrop::new(messages);
+        let transaction = Transaction {
+            maildrop,
+            listing: None,
+        };
+        self.say(&transaction.summary());
+        self.state = State::Transaction(Box::new(transaction));
+    }
+
+    /// Goes on with the exchange: sends a challenge.
+    pub fn challenge(&mut self, challenge: &[u8]) {
+        if !self.settle(Waiting::Login) {
+            return;
+        }
+        self.state = State::Sasl;
+        // RFC 5034 §4: an empty challenge keeps the space.
+        self.say(&format!("+ {}", base64::encode(challenge)));
+    }
+
+    /// Accepts STLS.
+    pub fn start_tls(&mut self) {
+        if self.settle(Waiting::StartTls) {
+            self.say("+OK begin TLS");
+            self.state = State::StartingTls;
+        }
+    }
+
+    /// TLS is up: everything learned in the clear is forgotten, and this is offered from now on (RFC 2595 §4).
+    pub fn tls_started(&mut self, offer: Offer) {
+        if !matches!(self.state, State::StartingTls) {
+            return;
+        }
+        self.offer = Offer {
+            stls: false,
+            tls: true,
+            ..offer
+        };
+        self.input.clear();
+        self.state = State::Authorization { user: None };
+    }
+
+    /// The message that RETR or TOP asked for, whole.
+    pub fn message(&mut self, message: Vec<u8>) {
+        let Some(Waiting::Message { lines }) = self.waiting else {
+            return;
+        };
+        self.waiting = None;
+        if let Some(lines) = lines {
+            self.say("+OK");
+            let top = top(&message, lines);
+            self.output
+                .put_owned(dots::encode(top, BareNewlines::Canonical));
+            return;
+        }
+        self.say(&format!("+OK {} octets", message.len()));
+        if dots::needs_no_encoding(&message) {
+            self.output.put_owned(message);
+            self.output.put(b".\r\n");
+        } else {
+            self.output
+                .put_owned(dots::encode(&message, BareNewlines::Canonical));
+        }
+    }
+
+    /// The marked messages are removed, durably.
+    pub fn updated(&mut self) {
+        if self.settle(Waiting::Update) {
+            self.say("+OK bye");
+            self.close();
+        }
+    }
+
+    /// Refuses what waits for an answer.
+    pub fn refuse(&mut self, refusal: &Refusal) {
+        let Some(waiting) = self.waiting.take() else {
+            return;
+        };
+        match waiting {
+            Waiting::Login => {
+                self.state = State::Authorization { user: None };
+                self.logins = self.logins.saturating_add(1);
+                if self.logins >= self.limits.logins {
+                    return self.refuse_and_close(refusal);
+                }
+            }
+            // RFC 1939 §6: the connection is closed whether removal succeeded or not.
+            Waiting::Update => return self.refuse_and_close(refusal),
+            Waiting::StartTls | Waiting::Message { .. } => {}
+        }
+        self.output.put(refusal.line().as_bytes());
+    }
+
+    /// The next octets to write.
+    pub fn transmit(&mut self) -> Option<Vec<u8>> {
+        self.output.take()
+    }
+
+    /// Octets that wait to be written.
+    pub fn pending(&self) -> usize {
+        self.output.pending()
+    }
+
+    /// How long the peer may stay silent now.
+    pub fn timeout(&self) -> Duration {
+        match self.state {
+            State::Transaction(_) => self.limits.timeout,
+            _ => self.limits.login_timeout,
+        }
+    }
+
+    /// The peer was silent for too long: closes, and removes and says nothing (RFC 1939 §3).
+    pub fn handle_timeout(&mut self) {
+        self.close();
+    }
+
+    /// The server stops: the session closes once the command in hand is done.
+    pub fn shutdown(&mut self) {
+        self.stopping = true;
+        if matches!(self.state, State::StartingTls) {
+            self.close();
+        }
+    }
+
+    /// The driver writes what is pending, then closes the connection.
+    pub fn closed(&self) -> bool {
+        matches!(self.state, State::Closed)
+    }
+
+    fn command_line(&mut self) -> Took {
+        let before_login = matches!(self.state, State::Authorization { .. });
+        let parsed = match self.input.line(self.limits.endless_line) {
+            Line::Incomplete => return Took::Nothing,
+            Line::TooLong => {
+                self.refuse_and_close(&reply::LINE_TOO_LONG);
+                return Took::Nothing;
+            }
+            // Kindness, for people at a terminal: LF alone ends a line as well. Nothing but commands follows
+            // commands here, so that nothing can hide behind it.
+            Line::Complete { text, .. }
+                if text.len().saturating_add(2) > self.limits.command_line =>
+            {
+                Err(reply::LINE_TOO_LONG)
+            }
+            Line::Complete { text, .. } if before_login && speaks_http(text) => {
+                self.refuse_and_close(&reply::UNKNOWN_COMMAND);
+                return Took::Nothing;
+            }
+            Line::Complete { text, .. } => Command::parse(text),
+        };
+        let more = !self.input.is_empty();
+        let reply = match (parsed, &mut self.state) {
+            (Ok(command), State::Authorization { user }) => {
+                authorization(command, user.take(), &self.offer, more)
+            }
+            (Ok(command), State::Transaction(transaction)) => transaction.execute(command),
+            (Err(refusal), state) => {
+                // RFC 1939 §7: PASS comes immediately after USER.
+                if let State::Authorization { user } = state {
+                    *user = None;
+                }
+                Reply::Error(refusal)
+            }
+            (Ok(_), _) => Reply::Error(reply::WRONG_STATE),
+        };
+        self.carry_out(reply)
+    }
+
+    /// The one place where commands are answered.
+    fn carry_out(&mut self, reply: Reply) -> Took {
+        match reply {
+            Reply::Line(line) => self.say(&line),
+            Reply::User(name) => {
+                self.state = State::Authorization { user: Some(name) };
+                // RFC 1939 §7: whether there is such a user is not said here.
+                self.say("+OK");
+            }
+            Reply::Capabilities => self.capabilities(),
+            Reply::Refuse(refusal) => self.output.put(refusal.line().as_bytes()),
+            Reply::Error(refusal) => self.command_error(&refusal),
+            Reply::Bye => {
+                self.say("+OK bye");
+                self.close();
+            }
+            Reply::Close(refusal) => self.refuse_and_close(&refusal),
+            Reply::Ask(waiting, event) => {
+                self.waiting = Some(waiting);
+                return Took::Event(event);
+            }
+        }
+        Took::Line
+    }
+
+    fn sasl_line(&mut self) -> Took {
+        let response = match self.input.line(self.limits.sasl_line) {
+            Line::Incomplete => return Took::Nothing,
+            Line::TooLong => {
+                self.refuse_and_close(&reply::LINE_TOO_LONG);
+                return Took::Event(Event::SaslAborted);
+            }
+            Line::Complete { text, .. } => base64::decode(text),
+        };
+        match response {
+            Ok(response) => {
+                self.waiting = Some(Waiting::Login);
+                Took::Event(Event::SaslResponse(response))
+            }
+            // `*` is no base64 either: both end the exchange (RFC 5034 §4).
+            Err(base64::Error) => {
+                self.state = State::Authorization { user: None };
+                self.command_error(&reply::SASL_ABORTED);
+                Took::Event(Event::SaslAborted)
+            }
+        }
+    }
+
+    /// RFC 2449 §5: what is announced before login is announced after it too; STLS is not (RFC 2595 §4).
+    fn capabilities(&mut self) {
+        let mut lines =
+            String::from("+OK\r\nTOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\n");
+        // Nothing is removed but by a client (RFC 2449 §6.7).
+        lines.push_str("EXPIRE NEVER\r\n");
+        if self.offer.user {
+            lines.push_str("USER\r\n");
+        }
+        if !self.offer.mechanisms.is_empty() {
+            lines.push_str("SASL");
+            for mechanism in &self.offer.mechanisms {
+                lines.push(' ');
+                lines.push_str(mechanism.name());
+            }
+            lines.push_str("\r\n");
+        }
+        if self.offer.stls && !self.offer.tls && matches!(self.state, State::Authorization { .. }) {
+            lines.push_str("STLS\r\n");
+        }
+        lines.push_str("IMPLEMENTATION Waxwing\r\n.\r\n");
+        self.output.put(lines.as_bytes());
+    }
+
+    /// Refuses a command that a working client does not send, and closes when there are too many.
+    fn command_error(&mut self, refusal: &Refusal) {
+        self.output.put(refusal.line().as_bytes());
+        self.errors = self.errors.saturating_add(1);
+        if matches!(self.state, State::Authorization { .. }) && *refusal == reply::UNKNOWN_COMMAND {
+            self.unknown_commands = self.unknown_commands.saturating_add(1);
+        }
+        if self.errors >= self.limits.errors
+            || self.unknown_commands >= self.limits.unknown_commands
+        {
+            self.refuse_and_close(&reply::TOO_MANY_ERRORS);
+        }
+    }
+
+    fn refuse_and_close(&mut self, refusal: &Refusal) {
+        self.output.put(refusal.line().as_bytes());
+        self.close();
+    }
+
+    /// Takes the waiting event if it is this one; an answer to another is ignored.
+    fn settle(&mut self, waiting: Waiting) -> bool {
+        let right = self.waiting == Some(waiting);
+        if right {
+            self.waiting = None;
+        }
+        right
+    }
+
+    fn say(&mut self, line: &str) {
+        self.output.put(line.as_bytes());
+        self.output.put(b"\r\n");
+    }
+
+    fn close(&mut self) {
+        self.state = State::Closed;
+        self.waiting = None;
+        self.input.clear();
+    }
+}
+
+/// What became of the next line.
+enum Took {
+    Event(Event),
+    Line,
+    Nothing,
+}
+
+/// The answer to a command, for [`Session::carry_out`].
+enum Reply {
+    Line(String),
+    /// USER is noted.
+    User(String),
+    Capabilities,
+    /// A refusal that working clients get as well.
+    Refuse(Refusal),
+    /// A refusal that counts as an error.
+    Error(Refusal),
+    Ask(Waiting, Event),
+    Bye,
+    Close(Refusal),
+}
+
+/// A command before login. `user` is the name of a USER just before; `more` tells that input follows.
+fn authorization(command: Command, user: Option<String>, offer: &Offer, more: bool) -> Reply {
+    match command {
+        // RFC 2595 §2.1: the password, and even the name, shall not travel readable.
+        Command::User(_) | Command::Pass(_) if !offer.user => Reply::Error(reply::PRIVACY_REQUIRED),
+        Command::User(name) => Reply::User(name),
+        Command::Pass(password) => match user {
+            Some(user) => Reply::Ask(Waiting::Login, Event::Login { user, password }),
+            None => Reply::Error(reply::USER_FIRST),
+        },
+        Command::Auth { mechanism, initial } => auth(&mechanism, initial, offer),
+        Command::Stls if offer.tls => Reply::Error(reply::TLS_ACTIVE),
+        Command::Stls if !offer.stls => Reply::Error(reply::NO_TLS),
+        // Whatever stands behind STLS came in clear and could be anybody's.
+        Command::Stls if more => Reply::Close(reply::INJECTED),
+        Command::Stls => Reply::Ask(Waiting::StartTls, Event::StartTls),
+        Command::Capa => Reply::Capabilities,
+        Command::Quit => Reply::Bye,
+        _ => Reply::Error(reply::WRONG_STATE),
+    }
+}
+
+fn auth(name: &str, initial: Option<String>, offer: &Offer) -> Reply {
+    let mechanism = match Mechanism::from_name(name.as_bytes()) {
+        Some(mechanism) if offer.mechanisms.contains(&mechanism) => mechanism,
+        // No challenge is given that would draw the password out (RFC 5034 §4).
+        Some(mechanism) if mechanism.is_cleartext() && !offer.tls => {
+            return Reply::Error(reply::PRIVACY_REQUIRED);
+        }
+        _ => return Reply::Error(reply::UNKNOWN_MECHANISM),
+    };
+    match initial
+        .map(|text| base64::decode_initial(text.as_bytes()))
+        .transpose()
+    {
+        Ok(initial) => Reply::Ask(Waiting::Login, Event::Authenticate { mechanism, initial }),
+        Err(base64::Error) => Reply::Error(reply::SASL_ABORTED),
+    }
+}
+
+impl Transaction {
+    /// A command after login.
+    fn execute(&mut self, command: Command) -> Reply {
+        match command {
+            Command::Stat => {
+                let (count, octets) = self.maildrop.totals();
+                Reply::Line(format!("+OK {count} {octets}"))
+            }
+            Command::List(None) => self.list(false),
+            Command::Uidl(None) => self.list(true),
+            Command::List(Some(number)) => self.with(number, |_, message| {
+                format!("+OK {number} {}", message.size)
+            }),
+            Command::Uidl(Some(number)) => self.with(number, |_, message| {
+                format!("+OK {number} {}", message.unique_id)
+            }),
+            Command::Retr(number) => self.retrieve(number, None),
+            Command::Top { number, lines } => self.retrieve(number, Some(lines)),
+            Command::Dele(number) => self.with(number, |maildrop, _| {
+                maildrop.mark(number);
+                format!("+OK message {number} deleted")
+            }),
+            Command::Rset => {
+                self.maildrop.unmark_all();
+                Reply::Line(self.summary())
+            }
+            Command::Noop => Reply::Line("+OK".to_owned()),
+            Command::Capa => Reply::Capabilities,
+            Command::Quit => match self.maildrop.marked() {
+                deleted if deleted.is_empty() => Reply::Bye,
+                deleted => Reply::Ask(Waiting::Update, Event::Update { deleted }),
+            },
+            // RFC 5034 §4: no second AUTH; RFC 2595 §4: no STLS after login.
+            Command::User(_) | Command::Pass(_) | Command::Auth { .. } | Command::Stls => {
+                Reply::Error(reply::WRONG_STATE)
+            }
+        }
+    }
+
+    fn with(
+        &mut self,
+        number: u32,
+        answer: impl FnOnce(&mut Maildrop, Message) -> String,
+    ) -> Reply {
+        match self.maildrop.find(number) {
+            Some((_, message)) => Reply::Line(answer(&mut self.maildrop, message)),
+            None => Reply::Refuse(reply::NO_SUCH_MESSAGE),
+        }
+    }
+
+    fn retrieve(&self, number: u32, lines: Option<u32>) -> Reply {
+        match self.maildrop.find(number) {
+            Some((index, _)) => Reply::Ask(Waiting::Message { lines }, Event::Retrieve { index }),
+            None => Reply::Refuse(reply::NO_SUCH_MESSAGE),
+        }
+    }
+
+    fn list(&mut self, unique_ids: bool) -> Reply {
+        self.listing = Some(Listing {
+            unique_ids,
+            next: 0,
+        });
+        Reply::Line(self.summary())
+    }
+
+    fn summary(&self) -> String {
+        let (count, octets) = self.maildrop.totals();
+        format!("+OK {count} messages ({octets} octets)")
+    }
+
+    /// Writes the next portion of the list, if one is being written.
+    fn go_on_listing(&mut self, output: &mut Output) -> bool {
+        let Some(Listing {
+            unique_ids,
+            mut next,
+        }) = self.listing
+        else {
+            return false;
+        };
+        while output.pending() < OUTPUT_LIMIT {
+            let Some((number, message)) = self.maildrop.next(next) else {
+                output.put(b".\r\n");
+                self.listing = None;
+                return true;
+            };
+            let line = if unique_ids {
+                format!("{number} {}\r\n", message.unique_id)
+            } else {
+                format!("{number} {}\r\n", message.size)
+            };
+            output.put(line.as_bytes());
+            // A message's number is the place of the one behind it.
+            next = number;
+        }
+        self.listing = Some(Listing { unique_ids, next });
+        true
+    }
+}
+
+/// Whether a browser is at the other end: a web page can make it send commands in the lines of a request.
+fn speaks_http(line: &[u8]) -> bool {
+    let verbs: [&[u8]; 8] = [
+        b"GET ",
+        b"POST ",
+        b"PUT ",
+        b"HEAD ",
+        b"OPTIONS ",
+        b"CONNECT ",
+        b"DELETE ",
+        b"PATCH ",
+    ];
+    verbs.iter().any(|verb| line.starts_with(verb))
+}
+
+#[cfg(test)]
+mod tests;
