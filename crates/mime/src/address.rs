@@ -336,6 +336,23 @@ impl Reader<'_, '_> {
                     route: None,
                 });
             }
+        } else if words.len() > 1
+            && !after_angle
+            && !words.iter().any(|word| {
+                bytes
+                    .get(word.range.clone())
+                    .is_some_and(|text| text.contains(&b'@'))
+            })
+        {
+            // Words without an address: somebody's name.
+            self.list.words = words.clone();
+            let name = self.name();
+            let address = self.list.push(|_| ());
+            self.list.items.push(Item::Mailbox {
+                name,
+                address,
+                route: None,
+            });
         } else if !words.is_empty() && !after_angle {
             let address = self.list.push(|out| {
                 for word in &words {

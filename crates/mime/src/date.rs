@@ -144,6 +144,8 @@ impl Found {
             self.iso(value, cursor);
         } else if self.day.is_none() && digits.len() <= 2 {
             self.day = Some(value);
+        } else if self.month.is_none() && digits.len() <= 2 && (1..=12).contains(&value) {
+            self.month = Some(value);
         } else if self.year.is_none() {
             self.year = Some(full_year(value, digits.len()));
         }

@@ -24,7 +24,7 @@ pub use date::DateTime;
 pub use defect::{Defect, DefectKind};
 pub use field::Field;
 pub use index::{Index, IndexError, IndexPart, Section};
-pub use message::{Children, Fields, Message, Part};
+pub use message::{Children, Fields, Message, OwnedMessage, Part};
 pub use name::Name;
 pub use param::Params;
 pub use parse::tree::{Encoding, Kind};

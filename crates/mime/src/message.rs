@@ -99,6 +99,38 @@ impl<'a> Message<'a> {
     }
 }
 
+/// A message that holds its own bytes, for keeping or for sending to another thread.
+#[derive(Clone, Debug)]
+pub struct OwnedMessage {
+    raw: Vec<u8>,
+    tree: Tree,
+}
+
+impl OwnedMessage {
+    /// Parses a message.
+    pub fn parse(raw: Vec<u8>) -> OwnedMessage {
+        let mut parser = Parser::new();
+        parser.run(&raw);
+        OwnedMessage {
+            raw,
+            tree: parser.tree,
+        }
+    }
+
+    /// The message; costs nothing.
+    pub fn message(&self) -> Message<'_> {
+        Message {
+            raw: &self.raw,
+            tree: Held::Kept(&self.tree),
+        }
+    }
+
+    /// The bytes again.
+    pub fn into_raw(self) -> Vec<u8> {
+        self.raw
+    }
+}
+
 /// A part of a message: multipart, nested message or leaf. Copying it costs nothing.
 #[derive(Clone, Copy, Debug)]
 pub struct Part<'a> {
@@ -321,6 +353,14 @@ impl<'a> Part<'a> {
         let mut out = Vec::new();
         let whole = self.decode_into(&mut out);
         (Cow::Owned(out), whole)
+    }
+
+    /// The nested message of a part that has a transfer encoding against RFC 2046 §5.2.1: a leaf, as nothing in it has a place
+    /// in the bytes of the message, but one that can be opened.
+    pub fn encoded_message(&self) -> Option<OwnedMessage> {
+        let nested = self.is("message", "rfc822") || self.is("message", "global");
+        (self.kind() == Kind::Leaf && nested && self.encoding().is_encoded())
+            .then(|| OwnedMessage::parse(self.decoded().0.into_owned()))
     }
 
     /// The body as text, appended to `out`: transfer encoding removed, charset converted. False if something was damaged or

@@ -90,9 +90,15 @@ fn unquoted(cursor: &mut Cursor) -> Range<usize> {
         if ahead.at == cursor.at && cursor.peek() != Some(b'(') {
             break;
         }
+        let encoded = ahead.slice(ahead.at..ahead.end).starts_with(b"=?");
+        if encoded {
+            // Encoded words side by side.
+            let length = encoded_word::length(ahead.slice(ahead.at..ahead.end));
+            ahead.at = (ahead.at + length.unwrap_or(2)).min(ahead.end);
+        }
         let word =
             ahead.take_while(|b| !matches!(b, b';' | b'=' | b' ' | b'\t' | b'\r' | b'\n' | b'('));
-        if ahead.peek() == Some(b'=') || word.is_empty() {
+        if ahead.peek() == Some(b'=') || (word.is_empty() && !encoded) {
             break;
         }
         value = start..word.end;
@@ -112,6 +118,7 @@ pub struct Params<'a> {
 struct Segment<'a> {
     number: usize,
     encoded: bool,
+    quoted: bool,
     value: &'a [u8],
 }
 
@@ -148,6 +155,7 @@ impl<'a> Params<'a> {
                     segments.push(Segment {
                         number: number.unwrap_or(0),
                         encoded,
+                        quoted: param.quoted,
                         value,
                     });
                 }
@@ -252,9 +260,9 @@ fn join(mut segments: Vec<Segment>) -> Option<String> {
         }
         let value = if expected == 0 { start } else { segment.value };
         if segment.encoded {
-            percent(value, &mut bytes)
+            percent(value, segment.quoted, &mut bytes);
         } else {
-            unescape(value, &mut bytes)
+            raw_value(value, segment.quoted, &mut bytes);
         }
         expected += 1;
     }
@@ -264,7 +272,7 @@ fn join(mut segments: Vec<Segment>) -> Option<String> {
 }
 
 /// `%41` is `A`; a `%` that begins no such sequence is itself.
-fn percent(mut value: &[u8], out: &mut Vec<u8>) {
+fn percent(mut value: &[u8], quoted: bool, out: &mut Vec<u8>) {
     while let Some((&byte, rest)) = value.split_first() {
         value = rest;
         if let (b'%', [high, low, after @ ..]) = (byte, rest)
@@ -274,6 +282,9 @@ fn percent(mut value: &[u8], out: &mut Vec<u8>) {
             )
         {
             out.push((high * 16 + low) as u8);
+            value = after;
+        } else if let (true, b'\\', [next @ (b'"' | b'\\'), after @ ..]) = (quoted, byte, rest) {
+            out.push(*next);
             value = after;
         } else if !matches!(byte, b'\r' | b'\n') {
             out.push(byte);

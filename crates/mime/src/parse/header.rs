@@ -60,8 +60,19 @@ impl Parser {
             let line = raw.get(at..).unwrap_or_default();
             let length = memchr(b'\n', line).map_or(line.len(), |n| n + 1);
             let text = line.get(..length).unwrap_or_default();
+            // Before all else: a boundary may have a colon in it.
+            if text.starts_with(b"--")
+                && let Some(found) = self.delimiter(raw, at)
+            {
+                delimiter = Some(found);
+                break at;
+            }
             match classify(text) {
                 Line::Blank => break at + length,
+                Line::Field(..) if text.starts_with(b"--") && self.begins_body(raw, &scan, at) => {
+                    self.tree.defect(DefectKind::NoBlankLine, at..at + length);
+                    break at;
+                }
                 Line::Field(name_len, colon) => self.field(&mut scan, text, at, name_len, colon),
                 Line::Continuation => {
                     if is_all_blank(text) && separates(raw, at + length) {
@@ -71,12 +82,6 @@ impl Parser {
                     self.extend(first, at, length, DefectKind::ContinuationWithoutField);
                 }
                 Line::Other => {
-                    if text.starts_with(b"--")
-                        && let Some(found) = self.delimiter(raw, at)
-                    {
-                        delimiter = Some(found);
-                        break at;
-                    }
                     if !self.belongs(raw, &mut scan, at, length, start, first, id) {
                         if self.tree.fields.len() > first {
                             self.tree.defect(DefectKind::NoBlankLine, at..at + length);
@@ -189,8 +194,8 @@ impl Parser {
     }
 
     /// Whether a line that is no field belongs to the header. RFC 7103 §7.2 joins it to the field above if an empty line or
-    /// another field follows. An empty line always follows somewhere, so a paragraph of the body would become header where
-    /// the separating line is missing; hence only a field that is known by its name counts here.
+    /// another field follows. An empty line follows nearly always, and a paragraph of the body would become header where the
+    /// separating line is missing; hence only a field counts here.
     #[allow(clippy::too_many_arguments)]
     fn belongs(
         &mut self,
@@ -205,10 +210,7 @@ impl Parser {
         if at < scan.junk_until {
             return true;
         }
-        if let Some(field) = self.tree.fields.get(scan.content_type as usize).copied()
-            && raw.get(at..).is_some_and(|line| line.starts_with(b"--"))
-            && self.is_own_delimiter(raw, field, at)
-        {
+        if self.begins_body(raw, scan, at) {
             return false;
         }
         let in_part = self.tree.parts.get(id as usize).is_some_and(|part| {
@@ -229,9 +231,7 @@ impl Parser {
             let text = line.get(..length).unwrap_or_default();
             match classify(text) {
                 Line::Blank => return false,
-                Line::Field(name_len, _)
-                    if is_likely_field(text.get(..name_len).unwrap_or_default()) =>
-                {
+                Line::Field(name_len, colon) if is_likely_field(text, name_len, colon) => {
                     scan.junk_until = next;
                     return true;
                 }
@@ -240,9 +240,14 @@ impl Parser {
         }
     }
 
-    /// The line at `at` is the delimiter of the multipart whose header is being read.
-    fn is_own_delimiter(&mut self, raw: &[u8], field: FieldRecord, at: usize) -> bool {
-        let start = self.boundaries.len();
+    /// The line at `at` is the delimiter of the multipart whose header is being read: its empty line is missing.
+    fn begins_body(&self, raw: &[u8], scan: &Scan, at: usize) -> bool {
+        let Some(field) = self.tree.fields.get(scan.content_type as usize) else {
+            return false;
+        };
+        if !raw.get(at..).is_some_and(|line| line.starts_with(b"--")) {
+            return false;
+        }
         let mut cursor = super::Cursor::new(raw, field.value as usize..field.end as usize);
         cursor.take_while(|b| b != b';' && b != b'=');
         let found = loop {
@@ -253,7 +258,6 @@ impl Parser {
                 break Some(param.value);
             }
         };
-        self.boundaries.truncate(start);
         let Some(value) = found else { return false };
         let text = raw.get(value).unwrap_or_default();
         raw.get(at + 2..)
@@ -302,11 +306,15 @@ fn separates(raw: &[u8], next: usize) -> bool {
     ) && !line.starts_with(b"--")
 }
 
-fn is_likely_field(name: &[u8]) -> bool {
-    Name::of(name) != Name::Other
-        || name
-            .get(..2)
-            .is_some_and(|head| head.eq_ignore_ascii_case(b"x-"))
+/// A word, a colon and a blank: what RFC 7103 §7.2 calls a line that appears to be a field. (`http://...` does not.)
+fn is_likely_field(line: &[u8], name_len: usize, colon: usize) -> bool {
+    let name = line.get(..name_len).unwrap_or_default();
+    name.iter()
+        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+        && matches!(
+            line.get(colon + 1),
+            None | Some(b' ' | b'\t' | b'\r' | b'\n')
+        )
 }
 
 /// RFC 5322 §3.6 and RFC 2045: fields that may stand once.

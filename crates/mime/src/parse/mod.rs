@@ -183,6 +183,10 @@ impl Parser {
             let within = self.open.get(found.open).copied()?;
             self.close_children(found.open, within.part, content_end);
             let full = self.tree.parts.len() >= self.max_parts;
+            if !found.closes && found.after >= raw.len() && within.children > 0 {
+                // Cut off, or the two dashes of the closing delimiter are missing: nothing follows that could be a part.
+                return None;
+            }
             if !found.closes && !full {
                 if let Some(open) = self.open.get_mut(found.open) {
                     open.children += 1;
@@ -287,17 +291,34 @@ impl Parser {
         }
     }
 
-    /// RFC 2046 §5.1.1: the delimiter that the line at `line` is, if it is one. Only blanks may follow it: `--abcd` is not a
-    /// delimiter of `abc`, as inner boundaries often begin like the outer one.
+    /// RFC 2046 §5.1.1: the delimiter that the line at `line` is, if it is one. `--abcd` is not a delimiter of `abc`, as inner
+    /// boundaries often begin like the outer one; but text that follows after a blank is let through and noted.
     fn delimiter(&mut self, raw: &[u8], line: usize) -> Option<Delimiter> {
         let rest = raw.get(line..)?.strip_prefix(b"--")?;
         let length = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
         let after = (line + 2 + length + 1).min(raw.len());
         let text = rest.get(..length)?.trim_ascii_end();
-        self.matches(text, line, after)
+        if let Some((open, closes)) = self.matches(text) {
+            return Some(Delimiter {
+                open,
+                line,
+                after,
+                closes,
+            });
+        }
+        let (open, closes) = self.matches(text.get(..memchr::memchr2(b' ', b'\t', text)?)?)?;
+        self.tree
+            .defect(DefectKind::TextAfterDelimiter, line..after);
+        Some(Delimiter {
+            open,
+            line,
+            after,
+            closes,
+        })
     }
 
-    fn matches(&self, text: &[u8], line: usize, after: usize) -> Option<Delimiter> {
+    /// The open multipart, the innermost first, whose delimiter this is, and whether it closes.
+    fn matches(&self, text: &[u8]) -> Option<(usize, bool)> {
         let closing = text.strip_suffix(b"--");
         let (tail, closing_tail) = (tail_of(text), closing.map(tail_of));
         for (open, candidate) in self.open.iter().enumerate().rev() {
@@ -305,20 +326,10 @@ impl Parser {
                 .boundaries
                 .get(candidate.start..candidate.start + candidate.len)?;
             if candidate.tail == tail && boundary == text {
-                return Some(Delimiter {
-                    open,
-                    line,
-                    after,
-                    closes: false,
-                });
+                return Some((open, false));
             }
             if Some(candidate.tail) == closing_tail && closing == Some(boundary) {
-                return Some(Delimiter {
-                    open,
-                    line,
-                    after,
-                    closes: true,
-                });
+                return Some((open, true));
             }
         }
         None
