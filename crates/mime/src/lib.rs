@@ -17,7 +17,7 @@ mod message;
 mod name;
 mod param;
 mod parse;
-pub mod utf7;
+mod utf7;
 
 pub use address::{AddressList, Mailbox};
 pub use date::DateTime;

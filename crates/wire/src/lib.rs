@@ -13,3 +13,4 @@ pub mod dots;
 pub mod input;
 pub mod output;
 pub mod sasl;
+pub mod utf7;

@@ -36,7 +36,7 @@ pub fn directory(mailbox: &str) -> String {
         .split('/')
         // A dot separates levels in the directory name; Dovecot's listescape writes one that belongs to a name as \2e.
         .map(|level| {
-            mime::utf7::encode(level)
+            wire::utf7::encode(level)
                 .replace('\\', "\\5c")
                 .replace('.', "\\2e")
         })
@@ -52,7 +52,7 @@ fn mailbox(directory: &str) -> String {
         .map(|level| {
             let level = level.replace("\\2e", ".").replace("\\5c", "\\");
             // Not modified UTF-7: a name that some other program wrote; taken as it is.
-            mime::utf7::decode(level.as_bytes())
+            wire::utf7::decode(level.as_bytes())
                 .unwrap_or(level)
                 .replace('/', "_")
         })
