@@ -8,7 +8,12 @@
 //! - `encode`: responses, written straight into the output queue.
 #![forbid(unsafe_code)]
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)
+)]
 
+mod parse;
 pub mod server;
 pub mod types;
 

@@ -90,9 +90,9 @@ pub enum SectionText {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Partial {
     /// First octet, from 0.
-    pub offset: u32,
+    pub offset: u64,
     /// Most octets; at least 1.
-    pub count: u32,
+    pub count: u64,
 }
 
 impl Partial {

@@ -85,7 +85,7 @@ pub enum Fetched {
         /// Which section.
         section: Section,
         /// Where a substring begins.
-        origin: Option<u32>,
+        origin: Option<u64>,
         /// `None` is NIL.
         body: Option<Vec<u8>>,
     },
@@ -94,7 +94,7 @@ pub enum Fetched {
         /// Part numbers.
         part: Vec<u32>,
         /// Where a substring begins.
-        origin: Option<u32>,
+        origin: Option<u64>,
         /// `None` is NIL.
         body: Option<Vec<u8>>,
     },

@@ -1,0 +1,240 @@
+//! FETCH.
+
+use super::base::number64;
+use super::{Parsed, Parser, too_many};
+use crate::{Command, FetchAttribute, Partial, Section, SectionText};
+
+/// Numbers in a section part: messages nest at most 100 deep before the rest is one opaque part.
+const PART_DEPTH: usize = 100;
+
+impl Parser<'_> {
+    /// ```text
+    /// fetch = "FETCH" SP sequence-set SP ("ALL" / "FULL" / "FAST" / fetch-att / "(" fetch-att *(SP fetch-att) ")")
+    /// ```
+    pub(super) fn fetch(&mut self, uid: bool) -> Parsed<Command> {
+        self.sp()?;
+        let set = self.sequence_set()?;
+        self.sp()?;
+        let mut attributes = Vec::new();
+        if uid {
+            // RFC 9051 §6.4.9: responses to UID FETCH carry the UID, asked for or not.
+            attributes.push(FetchAttribute::Uid);
+        }
+        if self.cursor.eat(b'(') {
+            loop {
+                let attribute = self.fetch_att()?;
+                self.add_attribute(&mut attributes, attribute)?;
+                if self.list_ends()? {
+                    break;
+                }
+            }
+        } else if let Some(macro_) = self.fetch_macro() {
+            attributes.extend_from_slice(macro_);
+        } else {
+            let attribute = self.fetch_att()?;
+            self.add_attribute(&mut attributes, attribute)?;
+        }
+        Ok(Command::Fetch {
+            uid,
+            set,
+            attributes,
+        })
+    }
+
+    /// The attributes a macro stands for (RFC 9051 §6.4.5).
+    fn fetch_macro(&mut self) -> Option<&'static [FetchAttribute]> {
+        use FetchAttribute::{Body, Envelope, Flags, InternalDate, Rfc822Size};
+        let start = self.cursor;
+        let found: Option<&'static [FetchAttribute]> = match self.word("").ok()?.as_str() {
+            "ALL" => Some(&[Flags, InternalDate, Rfc822Size, Envelope]),
+            "FAST" => Some(&[Flags, InternalDate, Rfc822Size]),
+            "FULL" => Some(&[Flags, InternalDate, Rfc822Size, Envelope, Body]),
+            _ => None,
+        };
+        if found.is_none() {
+            self.cursor = start;
+        }
+        found
+    }
+
+    /// Adds an attribute that is not there yet: asking twice does not get it twice.
+    fn add_attribute(
+        &self,
+        attributes: &mut Vec<FetchAttribute>,
+        attribute: FetchAttribute,
+    ) -> Parsed<()> {
+        if attributes.contains(&attribute) {
+            return Ok(());
+        }
+        if attributes.len() >= self.context.limits.items {
+            return Err(too_many("FETCH names too many items"));
+        }
+        attributes.push(attribute);
+        Ok(())
+    }
+
+    /// ```text
+    /// fetch-att = "ENVELOPE" / "FLAGS" / "INTERNALDATE" / "RFC822.SIZE" / "BODY" ["STRUCTURE"] / "UID" /
+    ///             "BODY" section [partial] / "BODY.PEEK" section [partial] /
+    ///             "BINARY" [".PEEK"] section-binary [partial] / "BINARY.SIZE" section-binary
+    /// fetch-att =/ "RFC822" [".HEADER" / ".TEXT"] ; RFC 3501 §9
+    /// ```
+    fn fetch_att(&mut self) -> Parsed<FetchAttribute> {
+        let error = self.wrong("an item to fetch");
+        let name = self.word("an item to fetch")?;
+        let section = self.cursor.peek() == Some(b'[');
+        Ok(match (name.as_str(), section) {
+            ("UID", false) => FetchAttribute::Uid,
+            ("FLAGS", false) => FetchAttribute::Flags,
+            ("INTERNALDATE", false) => FetchAttribute::InternalDate,
+            ("RFC822.SIZE", false) => FetchAttribute::Rfc822Size,
+            ("ENVELOPE", false) => FetchAttribute::Envelope,
+            ("BODY", false) => FetchAttribute::Body,
+            ("BODYSTRUCTURE", false) => FetchAttribute::BodyStructure,
+            ("RFC822", false) => FetchAttribute::Rfc822,
+            ("RFC822.HEADER", false) => FetchAttribute::Rfc822Header,
+            ("RFC822.TEXT", false) => FetchAttribute::Rfc822Text,
+            ("BODY" | "BODY.PEEK", true) => FetchAttribute::BodySection {
+                section: self.section()?,
+                partial: self.partial()?,
+                peek: name == "BODY.PEEK",
+            },
+            ("BINARY" | "BINARY.PEEK", true) => FetchAttribute::Binary {
+                part: self.section_binary()?,
+                partial: self.partial()?,
+                peek: name == "BINARY.PEEK",
+            },
+            ("BINARY.SIZE", true) => FetchAttribute::BinarySize {
+                part: self.section_binary()?,
+            },
+            _ => return Err(error),
+        })
+    }
+
+    /// ```text
+    /// section      = "[" [section-spec] "]"
+    /// section-spec = section-msgtext / (section-part ["." section-text])
+    /// ```
+    fn section(&mut self) -> Parsed<Section> {
+        self.cursor.expect(b'[', "a section in brackets")?;
+        let mut section = Section::default();
+        if self.cursor.eat(b']') {
+            return Ok(section);
+        }
+        if self
+            .cursor
+            .peek()
+            .is_some_and(|octet| octet.is_ascii_digit())
+        {
+            let ends_with_text = self.section_part(&mut section.part)?;
+            if ends_with_text {
+                section.text = Some(self.section_text(true)?);
+            }
+        } else {
+            section.text = Some(self.section_text(false)?);
+        }
+        self.cursor.expect(b']', "a closing bracket")?;
+        Ok(section)
+    }
+
+    /// ```text
+    /// section-binary = "[" [section-part] "]"
+    /// ```
+    fn section_binary(&mut self) -> Parsed<Vec<u32>> {
+        self.cursor.expect(b'[', "a part number in brackets")?;
+        let mut part = Vec::new();
+        if !self.cursor.eat(b']') {
+            if self.section_part(&mut part)? {
+                return Err(self.wrong("a part number"));
+            }
+            self.cursor.expect(b']', "a closing bracket")?;
+        }
+        Ok(part)
+    }
+
+    /// Reads the numbers; true if they end with a dot that something other than a number follows.
+    ///
+    /// ```text
+    /// section-part = nz-number *("." nz-number)
+    /// ```
+    fn section_part(&mut self, part: &mut Vec<u32>) -> Parsed<bool> {
+        loop {
+            if part.len() == PART_DEPTH {
+                return Err(self.wrong("at most 100 part numbers"));
+            }
+            part.push(self.nz_number("a part number")?);
+            if !self.cursor.eat(b'.') {
+                return Ok(false);
+            }
+            if !self
+                .cursor
+                .peek()
+                .is_some_and(|octet| octet.is_ascii_digit())
+            {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// ```text
+    /// section-text    = section-msgtext / "MIME"
+    /// section-msgtext = "HEADER" / "HEADER.FIELDS" [".NOT"] SP header-list / "TEXT"
+    /// ```
+    fn section_text(&mut self, of_part: bool) -> Parsed<SectionText> {
+        let error = self.wrong(
+            "HEADER, HEADER.FIELDS, HEADER.FIELDS.NOT, TEXT, a part number, or MIME of a part",
+        );
+        match self.word("a section")?.as_str() {
+            "HEADER" => Ok(SectionText::Header),
+            "HEADER.FIELDS" => Ok(SectionText::HeaderFields {
+                names: self.header_list()?,
+                not: false,
+            }),
+            "HEADER.FIELDS.NOT" => Ok(SectionText::HeaderFields {
+                names: self.header_list()?,
+                not: true,
+            }),
+            "TEXT" => Ok(SectionText::Text),
+            "MIME" if of_part => Ok(SectionText::Mime),
+            _ => Err(error),
+        }
+    }
+
+    /// ```text
+    /// SP header-list
+    /// header-list = "(" header-fld-name *(SP header-fld-name) ")"
+    /// ```
+    fn header_list(&mut self) -> Parsed<Vec<String>> {
+        self.sp()?;
+        self.open()?;
+        let mut names = Vec::new();
+        loop {
+            let name = self.astring_text("a header field name")?;
+            if names.len() >= self.context.limits.items {
+                return Err(too_many("FETCH names too many header fields"));
+            }
+            names.push(name);
+            if self.list_ends()? {
+                return Ok(names);
+            }
+        }
+    }
+
+    /// ```text
+    /// partial = "<" number64 "." nz-number64 ">"
+    /// ```
+    fn partial(&mut self) -> Parsed<Option<Partial>> {
+        if !self.cursor.eat(b'<') {
+            return Ok(None);
+        }
+        let offset = number64(&mut self.cursor, "the first octet")?;
+        self.cursor.expect(b'.', "a dot and the number of octets")?;
+        let error = self.wrong("a number of octets above 0");
+        let count = number64(&mut self.cursor, "a number of octets above 0")?;
+        if count == 0 {
+            return Err(error);
+        }
+        self.cursor.expect(b'>', "a closing angle bracket")?;
+        Ok(Some(Partial { offset, count }))
+    }
+}

@@ -1,0 +1,269 @@
+//! Commands from octets: one function per rule of the grammar, one file per command.
+//!
+//! The text of a command is its lines without the last CRLF, each literal with its octets in place. A session parses
+//! what it has at the end of every line: if the text ends right behind the announcement of a literal, the parser stops
+//! with [`Stop::Literal`], having found everything before it in order, and the session knows whether to ask for the
+//! octets. So nothing is asked for that would be refused anyhow.
+//!
+//! Invariants: no recursion; nothing is allocated in proportion to a number the client only names; every list has a
+//! limit.
+
+mod append;
+mod authenticate;
+mod base;
+mod create;
+mod date;
+mod enable;
+mod fetch;
+mod flag;
+mod id;
+mod list;
+mod login;
+mod mailbox;
+mod search;
+mod sequence;
+mod status;
+mod store;
+
+use wire::cursor::{Cursor, Error};
+
+use crate::server::{Limits, State};
+use crate::{Append, Command, Reply};
+
+/// What a parser knows besides the text.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Context<'a> {
+    /// Where the session stands: commands out of place are refused by their name.
+    pub state: State,
+    /// Mailbox names are UTF-8 (the client enabled IMAP4rev2); otherwise modified UTF-7.
+    pub utf8: bool,
+    /// LOGIN is allowed here.
+    pub login: bool,
+    /// Limits.
+    pub limits: &'a Limits,
+}
+
+/// A literal that is announced at the end of the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Literal {
+    /// Octets.
+    pub size: u64,
+    /// The client waits to be asked for them.
+    pub synchronizing: bool,
+    /// NUL is allowed.
+    pub binary: bool,
+}
+
+/// Why a parser stopped.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Stop {
+    /// The text is wrong there.
+    Syntax(Error),
+    /// The command is well-formed so far and refused.
+    Refused(Reply),
+    /// The octets of this literal are needed.
+    Literal(Literal),
+    /// APPEND is complete up to its message.
+    Message(Append, Literal),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Stop {
+        Stop::Syntax(error)
+    }
+}
+
+/// What parser functions return.
+pub(crate) type Parsed<T> = Result<T, Stop>;
+
+/// A place in the text of a command, and what is known around it.
+#[derive(Debug)]
+pub(crate) struct Parser<'a> {
+    cursor: Cursor<'a>,
+    context: Context<'a>,
+}
+
+/// Where a command is allowed (RFC 9051 §6).
+#[derive(Clone, Copy, PartialEq)]
+enum Where {
+    Any,
+    NotAuthenticated,
+    Authenticated,
+    Selected,
+}
+
+impl Where {
+    fn allows(self, state: State) -> bool {
+        match self {
+            Where::Any => true,
+            Where::NotAuthenticated => state == State::NotAuthenticated,
+            Where::Authenticated => matches!(state, State::Authenticated | State::Selected),
+            Where::Selected => state == State::Selected,
+        }
+    }
+}
+
+type Rule = for<'p, 'a> fn(&'p mut Parser<'a>) -> Parsed<Command>;
+
+/// Every command: name, where it is allowed, what parses its arguments.
+const COMMANDS: [(&str, Where, Rule); 31] = [
+    ("CAPABILITY", Where::Any, |_| Ok(Command::Capability)),
+    ("NOOP", Where::Any, |_| Ok(Command::Noop)),
+    ("LOGOUT", Where::Any, |_| Ok(Command::Logout)),
+    ("ID", Where::Any, |p| p.id()),
+    ("STARTTLS", Where::NotAuthenticated, |_| {
+        Ok(Command::StartTls)
+    }),
+    ("AUTHENTICATE", Where::NotAuthenticated, |p| {
+        p.authenticate()
+    }),
+    ("LOGIN", Where::NotAuthenticated, |p| p.login()),
+    ("ENABLE", Where::Authenticated, |p| p.enable()),
+    ("SELECT", Where::Authenticated, |p| {
+        p.sp_mailbox().map(Command::Select)
+    }),
+    ("EXAMINE", Where::Authenticated, |p| {
+        p.sp_mailbox().map(Command::Examine)
+    }),
+    ("CREATE", Where::Authenticated, |p| p.create()),
+    ("DELETE", Where::Authenticated, |p| {
+        p.sp_mailbox().map(Command::Delete)
+    }),
+    ("RENAME", Where::Authenticated, |p| p.rename()),
+    ("SUBSCRIBE", Where::Authenticated, |p| {
+        p.sp_mailbox().map(Command::Subscribe)
+    }),
+    ("UNSUBSCRIBE", Where::Authenticated, |p| {
+        p.sp_mailbox().map(Command::Unsubscribe)
+    }),
+    ("LIST", Where::Authenticated, |p| p.list()),
+    ("LSUB", Where::Authenticated, |p| p.lsub()),
+    ("NAMESPACE", Where::Authenticated, |_| {
+        Ok(Command::Namespace)
+    }),
+    ("STATUS", Where::Authenticated, |p| p.status()),
+    ("APPEND", Where::Authenticated, |p| p.append()),
+    ("IDLE", Where::Authenticated, |_| Ok(Command::Idle)),
+    ("CHECK", Where::Selected, |_| Ok(Command::Check)),
+    ("CLOSE", Where::Selected, |_| Ok(Command::Close)),
+    ("UNSELECT", Where::Selected, |_| Ok(Command::Unselect)),
+    ("EXPUNGE", Where::Selected, |_| {
+        Ok(Command::Expunge { uids: None })
+    }),
+    ("SEARCH", Where::Selected, |p| p.search(false)),
+    ("FETCH", Where::Selected, |p| p.fetch(false)),
+    ("STORE", Where::Selected, |p| p.store(false)),
+    ("COPY", Where::Selected, |p| p.copy(false)),
+    ("MOVE", Where::Selected, |p| p.move_(false)),
+    ("UID", Where::Selected, |p| p.uid()),
+];
+
+/// Parses one command.
+///
+/// Returns its tag as soon as that much is clear, and the name of the command for error texts (`None` if unknown).
+///
+/// ```text
+/// command = tag SP (command-any / command-auth / command-nonauth / command-select) CRLF
+/// ```
+pub(crate) fn command<'a>(
+    text: &'a [u8],
+    context: Context<'a>,
+) -> (Option<&'a str>, Option<&'static str>, Parsed<Command>) {
+    let mut parser = Parser {
+        cursor: Cursor::new(text),
+        context,
+    };
+    let tag = match parser.tag() {
+        Ok(tag) => tag,
+        Err(stop) => return (None, None, Err(stop)),
+    };
+    let (name, parsed) = parser.after_tag();
+    (Some(tag), name, parsed)
+}
+
+impl<'a> Parser<'a> {
+    fn after_tag(&mut self) -> (Option<&'static str>, Parsed<Command>) {
+        let found = match self.sp().and_then(|()| self.command_name()) {
+            Ok(found) => found,
+            Err(stop) => return (None, Err(stop)),
+        };
+        let (name, place, rule) = found;
+        if !place.allows(self.context.state) {
+            let reply = Reply::bad(match (place, self.context.state) {
+                (Where::NotAuthenticated, _) => "Not allowed after login",
+                (_, State::NotAuthenticated) => "Log in first",
+                _ => "Select a mailbox first",
+            });
+            return (Some(name), Err(Stop::Refused(reply)));
+        }
+        let parsed = rule(self).and_then(|command| {
+            self.cursor.end("the end of the command")?;
+            Ok(command)
+        });
+        (Some(name), parsed)
+    }
+
+    fn command_name(&mut self) -> Parsed<(&'static str, Where, Rule)> {
+        let unknown = self.wrong("a command");
+        let name = self.cursor.take_while(|octet| octet.is_ascii_alphabetic());
+        COMMANDS
+            .into_iter()
+            .find(|(known, ..)| known.as_bytes().eq_ignore_ascii_case(name))
+            .ok_or(unknown)
+    }
+
+    /// ```text
+    /// uid = "UID" SP (copy / move / fetch / search / store / uid-expunge)
+    /// ```
+    fn uid(&mut self) -> Parsed<Command> {
+        self.sp()?;
+        let unknown = self.wrong("COPY, MOVE, FETCH, SEARCH, STORE or EXPUNGE");
+        let mut name = self
+            .cursor
+            .take_while(|octet| octet.is_ascii_alphabetic())
+            .to_vec();
+        name.truncate(8);
+        name.make_ascii_uppercase();
+        match name.as_slice() {
+            b"COPY" => self.copy(true),
+            b"MOVE" => self.move_(true),
+            b"FETCH" => self.fetch(true),
+            b"SEARCH" => self.search(true),
+            b"STORE" => self.store(true),
+            b"EXPUNGE" => {
+                self.sp()?;
+                Ok(Command::Expunge {
+                    uids: Some(self.sequence_set()?),
+                })
+            }
+            _ => Err(unknown),
+        }
+    }
+
+    /// The error that something else stands here.
+    fn wrong(&self, expected: &'static str) -> Stop {
+        Stop::Syntax(self.cursor.error(expected))
+    }
+}
+
+/// A refusal because a limit of ours is reached.
+fn too_many(text: &'static str) -> Stop {
+    Stop::Refused(Reply::no(text).with(crate::Code::Limit))
+}
+
+/// The literal that a refused line announces at its end, if it is one the client sends without being asked.
+///
+/// Works on lines whose grammar is not understood, so it goes by the look of the last octets alone (RFC 7888 §4).
+pub(crate) fn trailing_literal(line: &[u8]) -> Option<Literal> {
+    let open = memchr::memrchr(b'{', line)?;
+    let start = open
+        .checked_sub(1)
+        .filter(|&at| line.get(at) == Some(&b'~'))
+        .unwrap_or(open);
+    let mut cursor = Cursor::new(line.get(start..)?);
+    let literal = base::literal_head(&mut cursor).ok()??;
+    cursor.is_empty().then_some(literal)
+}
+
+#[cfg(test)]
+mod tests;

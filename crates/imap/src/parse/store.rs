@@ -1,0 +1,46 @@
+//! STORE.
+
+use super::{Parsed, Parser};
+use crate::{Command, Store, StoreAction};
+
+impl Parser<'_> {
+    /// ```text
+    /// store           = "STORE" SP sequence-set SP store-att-flags
+    /// store-att-flags = (["+" / "-"] "FLAGS" [".SILENT"]) SP (flag-list / (flag *(SP flag)))
+    /// ```
+    pub(super) fn store(&mut self, uid: bool) -> Parsed<Command> {
+        self.sp()?;
+        let set = self.sequence_set()?;
+        self.sp()?;
+        let error = self.wrong("FLAGS, +FLAGS or -FLAGS");
+        let action = if self.cursor.eat(b'+') {
+            StoreAction::Add
+        } else if self.cursor.eat(b'-') {
+            StoreAction::Remove
+        } else {
+            StoreAction::Set
+        };
+        let silent = match self.word("FLAGS")?.as_str() {
+            "FLAGS" => false,
+            "FLAGS.SILENT" => true,
+            _ => return Err(error),
+        };
+        self.sp()?;
+        let mut flags = Vec::new();
+        if self.cursor.peek() == Some(b'(') {
+            flags = self.flag_list()?;
+        } else {
+            self.add_flag(&mut flags)?;
+            while self.cursor.eat(b' ') {
+                self.add_flag(&mut flags)?;
+            }
+        }
+        Ok(Command::Store(Store {
+            uid,
+            set,
+            action,
+            silent,
+            flags,
+        }))
+    }
+}
