@@ -117,8 +117,9 @@ pub enum Event {
         /// The place of the message in the list given at login, from 0.
         index: usize,
     },
-    /// QUIT in TRANSACTION: remove these messages, all or none, then answer with [`Session::updated`] or
-    /// [`Session::refuse`]. Not asked when nothing is marked.
+    /// QUIT in TRANSACTION: remove these messages (there may be none), all or nothing, release the maildrop, then
+    /// answer with [`Session::updated`] or [`Session::refuse`]. The maildrop comes free before the answer, so
+    /// that a client that returns at once finds it so.
     Update {
         /// Places in the list given at login, ascending.
         deleted: Vec<usize>,
@@ -613,10 +614,10 @@ impl Transaction {
             }
             Command::Noop => Reply::Line("+OK".to_owned()),
             Command::Capa => Reply::Capabilities,
-            Command::Quit => match self.maildrop.marked() {
-                deleted if deleted.is_empty() => Reply::Bye,
-                deleted => Reply::Ask(Waiting::Update, Event::Update { deleted }),
-            },
+            Command::Quit => {
+                let deleted = self.maildrop.marked();
+                Reply::Ask(Waiting::Update, Event::Update { deleted })
+            }
             // RFC 5034 §4: no second AUTH; RFC 2595 §4: no STLS after login.
             Command::User(_) | Command::Pass(_) | Command::Auth { .. } | Command::Stls => {
                 Reply::Error(reply::WRONG_STATE)

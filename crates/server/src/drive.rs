@@ -300,6 +300,7 @@ async fn run<S: Session, H: Handler<S>>(link: &mut Link<S>, handler: &mut H) -> 
         if work(link, handler).await? {
             silence.broken(&link.session);
         }
+        let held_back = link.session.pending() > 0;
         link.flush().await?;
         if link.session.closed() {
             return Ok(());
@@ -307,6 +308,10 @@ async fn run<S: Session, H: Handler<S>>(link: &mut Link<S>, handler: &mut H) -> 
         if link.wake.is_stopping() && !told_to_stop {
             told_to_stop = true;
             link.session.shutdown();
+            continue;
+        }
+        // A session takes no more commands while its output is full; now it has room.
+        if held_back {
             continue;
         }
         match wait(link, timer.as_mut(), &mut silence).await? {

@@ -7,6 +7,7 @@ mod config;
 mod db;
 mod drive;
 mod listen;
+mod pop3;
 mod sessions;
 mod shared;
 mod stream;
@@ -21,7 +22,10 @@ use shared::Shared;
 
 /// Gives a connection to its protocol.
 async fn dispatch(connection: Connection, shared: Arc<Shared>, service: Service) {
-    let _ = (connection, shared, service);
+    match service {
+        Service::Pop3 | Service::Pop3s => crate::pop3::serve(connection, shared, service).await,
+        _ => {}
+    }
 }
 
 fn main() {}

@@ -1,0 +1,413 @@
+//! POP3: logins, the maildrop and its messages for [`pop3::server::Session`].
+//!
+//! Owns: the lock of the maildrop from login to QUIT or the end of the connection, and the list of messages taken at
+//! login. The maildrop is INBOX; a unique-id is `UIDVALIDITY.UID`.
+//!
+//! Invariants: messages are removed by QUIT alone, in one durable transaction, before the answer; the lock is given
+//! back before the answer too. What another program removed meanwhile is refused, never sent from what is left of it.
+//!
+//! Limits: messages beyond [`SMALL`] count against the memory of messages in flight until they are written out.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pop3::maildrop::{Message, UniqueId};
+use pop3::reply::{self, Code, Refusal};
+use pop3::server::{Config, Event, Limits, Offer};
+use store::{AccountId, Columns, Error, MailboxId, MaildropLock, MaildropMessage, Store, UidRange};
+
+use crate::auth::{self, Exchange, Identity, Origin, Outcome};
+use crate::config::Service;
+use crate::drive::{self, Connection, Gone, Next, drive};
+use crate::shared::Shared;
+use crate::stream::{Peer, TlsInfo};
+
+/// Octets up to which a message is neither counted nor written out at once: the answers to pipelined commands leave
+/// together.
+const SMALL: u64 = 64 * 1024;
+
+/// Speaks POP3 on a connection until it ends.
+pub async fn serve(connection: Connection, shared: Arc<Shared>, service: Service) {
+    let Connection {
+        peer,
+        tls,
+        acceptor,
+        ..
+    } = &connection;
+    let session = Session {
+        inner: pop3::server::Session::new(Config {
+            host: shared.config().hostname.clone(),
+            offer: offer(&shared, peer, tls.as_ref(), acceptor.is_some()),
+            limits: Limits::default(),
+        }),
+        shared: Arc::clone(&shared),
+        peer: peer.clone(),
+    };
+    drive(
+        connection,
+        session,
+        Handler {
+            shared,
+            service,
+            exchange: None,
+            open: None,
+        },
+    )
+    .await;
+}
+
+fn offer(shared: &Shared, peer: &Peer, tls: Option<&TlsInfo>, stls: bool) -> Offer {
+    Offer {
+        user: shared.auth.may_log_in(peer, tls),
+        mechanisms: shared.auth.mechanisms(peer, tls),
+        stls,
+        tls: tls.is_some(),
+    }
+}
+
+/// The protocol's session, and what tells it what is offered once TLS is up.
+struct Session {
+    inner: pop3::server::Session,
+    shared: Arc<Shared>,
+    peer: Peer,
+}
+
+impl drive::Session for Session {
+    type Event = Event;
+
+    fn receive(&mut self, bytes: &[u8]) {
+        self.inner.receive(bytes);
+    }
+
+    fn poll(&mut self) -> Option<Event> {
+        self.inner.poll()
+    }
+
+    fn transmit(&mut self) -> Option<Vec<u8>> {
+        self.inner.transmit()
+    }
+
+    fn pending(&self) -> usize {
+        self.inner.pending()
+    }
+
+    fn timeout(&self) -> Duration {
+        self.inner.timeout()
+    }
+
+    fn handle_timeout(&mut self) {
+        self.inner.handle_timeout();
+    }
+
+    fn shutdown(&mut self) {
+        self.inner.shutdown();
+    }
+
+    fn closed(&self) -> bool {
+        self.inner.closed()
+    }
+
+    fn tls_started(&mut self, tls: &TlsInfo) {
+        self.inner
+            .tls_started(offer(&self.shared, &self.peer, Some(tls), false));
+    }
+}
+
+type Link = drive::Link<Session>;
+
+struct Handler {
+    shared: Arc<Shared>,
+    service: Service,
+    /// The SASL exchange in progress.
+    exchange: Option<Exchange>,
+    /// What a login opened.
+    open: Option<Open>,
+}
+
+/// A maildrop with its lock, which is given back when this is dropped.
+struct Open {
+    identity: Identity,
+    mailbox: MailboxId,
+    messages: Vec<MaildropMessage>,
+    _lock: MaildropLock,
+}
+
+impl drive::Handler<Session> for Handler {
+    async fn handle(&mut self, link: &mut Link, event: Event) -> Result<Next, Gone> {
+        match event {
+            Event::Login { user, password } => {
+                let checked = self
+                    .shared
+                    .auth
+                    .login(self.origin(&link.peer), &user, &password)
+                    .await;
+                self.finish_login(link, checked).await;
+            }
+            Event::Authenticate { mechanism, initial } => {
+                let mut exchange = Exchange::new(mechanism, link.tls.as_ref());
+                let start = exchange.start(
+                    &self.shared.auth,
+                    self.origin(&link.peer),
+                    initial.as_deref(),
+                );
+                let outcome = start.await;
+                self.exchange = Some(exchange);
+                self.sasl(link, outcome).await;
+            }
+            Event::SaslResponse(response) => match self.exchange.take() {
+                Some(mut exchange) => {
+                    let outcome = exchange
+                        .step(&self.shared.auth, self.origin(&link.peer), &response)
+                        .await;
+                    self.exchange = Some(exchange);
+                    self.sasl(link, outcome).await;
+                }
+                None => link.session.inner.refuse(&reply::SASL_ABORTED),
+            },
+            Event::SaslAborted => self.exchange = None,
+            Event::StartTls => {
+                link.session.inner.start_tls();
+                return Ok(Next::StartTls);
+            }
+            Event::Retrieve { index } => self.retrieve(link, index).await?,
+            Event::Update { deleted } => self.update(link, &deleted).await,
+        }
+        Ok(Next::Continue)
+    }
+}
+
+impl Handler {
+    fn origin<'a>(&self, peer: &'a Peer) -> Origin<'a> {
+        Origin {
+            peer,
+            service: self.service,
+        }
+    }
+
+    async fn sasl(&mut self, link: &mut Link, outcome: Outcome) {
+        let checked = match outcome {
+            Outcome::Challenge(challenge) => return link.session.inner.challenge(&challenge),
+            Outcome::Done(identity) => Ok(identity),
+            Outcome::Failed(refusal) => Err(refusal),
+        };
+        self.exchange = None;
+        self.finish_login(link, checked).await;
+    }
+
+    async fn finish_login(&mut self, link: &mut Link, checked: Result<Identity, auth::Refusal>) {
+        let opened = match checked {
+            Ok(identity) => self.open(identity).await,
+            Err(refusal) => Err(login_refusal(&refusal)),
+        };
+        match opened {
+            Ok(messages) => link.session.inner.login(messages),
+            Err(refusal) => link.session.inner.refuse(&refusal),
+        }
+    }
+
+    /// Locks the maildrop and takes the list of what is in it now.
+    async fn open(&mut self, identity: Identity) -> Result<Vec<Message>, Refusal> {
+        let account = identity.account;
+        let lock = self
+            .shared
+            .db
+            .store()
+            .lock_maildrop(account)
+            .ok_or(reply::IN_USE)?;
+        let read = self
+            .shared
+            .db
+            .read(move |snapshot| snapshot.maildrop(account))
+            .await;
+        let maildrop = read.map_err(|error| store_refusal(&error, &identity))?;
+        let message = |message: &MaildropMessage| Message {
+            size: message.size,
+            unique_id: UniqueId {
+                validity: maildrop.uid_validity,
+                uid: message.uid,
+            },
+        };
+        let messages = maildrop.messages.iter().map(message).collect();
+        self.open = Some(Open {
+            identity,
+            mailbox: maildrop.mailbox,
+            messages: maildrop.messages,
+            _lock: lock,
+        });
+        Ok(messages)
+    }
+
+    async fn retrieve(&mut self, link: &mut Link, index: usize) -> Result<(), Gone> {
+        let Some((open, message)) = self
+            .open
+            .as_ref()
+            .and_then(|open| Some((open, *open.messages.get(index)?)))
+        else {
+            link.session.inner.refuse(&reply::NO_SUCH_MESSAGE);
+            return Ok(());
+        };
+        let mut permit = None;
+        if message.size > SMALL {
+            match self.shared.budget.reserve(message.size).await {
+                Ok(reserved) => permit = Some(reserved),
+                Err(_) => {
+                    link.session.inner.refuse(&reply::TEMPORARY);
+                    return Ok(());
+                }
+            }
+        }
+        let (account, mailbox, uid) = (open.identity.account, open.mailbox, message.uid);
+        let body = self
+            .shared
+            .db
+            .blocking(move |store| body(store, account, mailbox, uid))
+            .await;
+        match body {
+            Ok(Some(body)) => link.session.inner.message(body),
+            Ok(None) => link.session.inner.refuse(&reply::GONE),
+            Err(error) => link
+                .session
+                .inner
+                .refuse(&store_refusal(&error, &open.identity)),
+        }
+        if permit.is_some() {
+            link.flush().await?;
+        }
+        Ok(())
+    }
+
+    /// QUIT: removes the marked messages, all or none, and gives the lock back.
+    async fn update(&mut self, link: &mut Link, deleted: &[usize]) {
+        let Some(open) = self.open.take() else {
+            return link.session.inner.updated();
+        };
+        let uids = runs(
+            deleted
+                .iter()
+                .filter_map(|index| Some(open.messages.get(*index)?.uid)),
+        );
+        let mut removed = Ok(());
+        if !uids.is_empty() {
+            let (account, mailbox) = (open.identity.account, open.mailbox);
+            let write = self
+                .shared
+                .db
+                .write(move |tx| tx.expunge(account, mailbox, &uids, false))
+                .await;
+            removed = write.map(|removed| {
+                let user = open.identity.address.as_str();
+                tracing::info!(peer = %link.peer, user, removed = removed.len(), "POP3 removed messages");
+            });
+        }
+        let identity = open.identity.clone();
+        drop(open);
+        match removed {
+            Ok(()) => link.session.inner.updated(),
+            Err(error) => {
+                store_refusal(&error, &identity);
+                link.session.inner.refuse(&reply::NOT_REMOVED);
+            }
+        }
+    }
+}
+
+/// The octets of a message that is still in the mailbox; none when it is not.
+fn body(
+    store: &Store,
+    account: AccountId,
+    mailbox: MailboxId,
+    uid: u32,
+) -> store::Result<Option<Vec<u8>>> {
+    let columns = Columns {
+        body: true,
+        ..Columns::ENTRY
+    };
+    let mut place = None;
+    store.read(|snapshot| {
+        snapshot.messages(account, mailbox, &[uid..=uid], columns, &mut |row| {
+            place = row.body;
+            Ok(ControlFlow::Break(()))
+        })
+    })?;
+    place.map(|place| store.body(&place)).transpose()
+}
+
+/// Ascending UIDs as runs. Those between two of a run, if there ever were any, are not included: only direct
+/// neighbours join.
+fn runs(uids: impl Iterator<Item = u32>) -> Vec<UidRange> {
+    let mut runs: Vec<UidRange> = Vec::new();
+    for uid in uids {
+        match runs.last_mut() {
+            Some(last) if last.end().checked_add(1) == Some(uid) => *last = *last.start()..=uid,
+            _ => runs.push(uid..=uid),
+        }
+    }
+    runs
+}
+
+/// The one place where failed logins become answers. `[AUTH]` is for the credentials alone (RFC 3206 §5): a client
+/// asks its user for another password on it.
+fn login_refusal(refusal: &auth::Refusal) -> Refusal {
+    match refusal {
+        auth::Refusal::Wrong => reply::WRONG_CREDENTIALS,
+        auth::Refusal::Throttled => Refusal::new(Some(Code::Temporary), refusal.to_string()),
+        auth::Refusal::Malformed => reply::SASL_ABORTED,
+        auth::Refusal::Unavailable(_) => reply::TEMPORARY,
+    }
+}
+
+/// The one place where failures of the store become answers; the log gets the rest, joined by an id.
+fn store_refusal(error: &Error, identity: &Identity) -> Refusal {
+    let user = identity.address.as_str();
+    match error {
+        Error::Busy(_) | Error::Closed | Error::Full => {
+            tracing::warn!(user, %error, "POP3");
+            reply::TEMPORARY
+        }
+        Error::NotFound(_) => reply::GONE,
+        Error::Corrupt(_) => {
+            tracing::error!(user, %error, "POP3: a stored message is damaged");
+            reply::DAMAGED
+        }
+        _ => {
+            let id = u32::from_le_bytes(auth::random());
+            let id = format!("{id:08x}");
+            tracing::error!(user, id, %error, "POP3");
+            Refusal::new(
+                Some(Code::Temporary),
+                format!("try again later (error {id})"),
+            )
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_neighbours_join_to_runs() {
+        assert_eq!(
+            runs([1, 2, 3, 5, 8, 9, u32::MAX].into_iter()),
+            [1..=3, 5..=5, 8..=9, u32::MAX..=u32::MAX]
+        );
+        assert!(runs(std::iter::empty()).is_empty());
+    }
+
+    #[test]
+    fn only_credentials_get_the_code_for_credentials() {
+        let cases = [
+            (auth::Refusal::Wrong, Some(Code::Auth)),
+            (auth::Refusal::Throttled, Some(Code::Temporary)),
+            (auth::Refusal::Malformed, None),
+            (
+                auth::Refusal::Unavailable(Error::Full),
+                Some(Code::Temporary),
+            ),
+        ];
+        for (refusal, code) in cases {
+            assert_eq!(login_refusal(&refusal).code(), code, "{refusal:?}");
+        }
+    }
+}
