@@ -1,13 +1,18 @@
 //! The mail server Waxwing.
 #![forbid(unsafe_code)]
 
+mod admin;
 mod auth;
 mod budget;
+mod cli;
 mod config;
 mod db;
 mod drive;
 mod listen;
+mod log;
+mod manage;
 mod pop3;
+mod serve;
 mod sessions;
 mod shared;
 mod stream;
@@ -28,4 +33,6 @@ async fn dispatch(connection: Connection, shared: Arc<Shared>, service: Service)
     }
 }
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

@@ -1,0 +1,149 @@
+//! The command line.
+//!
+//! Owns: arguments, what is printed, exit codes (0 done, 1 refused or failed, 2 wrong arguments). Commands that manage
+//! ask a running server through its admin socket, and open the store themselves when none runs.
+
+mod account;
+mod alias;
+mod app_password;
+mod demo;
+mod domain;
+mod input;
+mod mailbox;
+mod maintenance;
+mod setup;
+mod show;
+mod target;
+mod transfer;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::Config;
+use crate::serve;
+use target::Target;
+
+/// What any command may fail with; shown as text.
+type Error = Box<dyn std::error::Error + Send + Sync>;
+
+type Result<T = ()> = std::result::Result<T, Error>;
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "waxwing",
+    about = "A mail server: SMTP, LMTP, IMAP and POP3 in one program.",
+    version
+)]
+struct Arguments {
+    /// The configuration file; without it ./waxwing.toml, then /etc/waxwing/waxwing.toml
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server
+    Serve,
+    /// Write a configuration, add a domain and its first account
+    Setup(setup::Arguments),
+    /// Run a server to try out, on this machine only, with two accounts
+    Demo(demo::Arguments),
+    /// Manage domains
+    #[command(subcommand)]
+    Domain(domain::Command),
+    /// Manage accounts
+    #[command(subcommand)]
+    Account(account::Command),
+    /// Manage aliases
+    #[command(subcommand)]
+    Alias(alias::Command),
+    /// Manage passwords for single programs
+    #[command(subcommand)]
+    AppPassword(app_password::Command),
+    /// Look at mailboxes
+    #[command(subcommand)]
+    Mailbox(mailbox::Command),
+    /// Bring mail from files into an account; an import that was cut off goes on where it was
+    Import(transfer::Import),
+    /// Write an account's mail to files; a second run adds what is missing
+    Export(transfer::Export),
+    /// Copy everything consistently, beside a running server too; a second run copies what is new
+    Backup(maintenance::Backup),
+    /// Examine everything that is stored
+    Check(maintenance::Check),
+    /// Show the version
+    Version,
+}
+
+/// What all commands know.
+struct Context {
+    config: Option<PathBuf>,
+    json: bool,
+}
+
+impl Context {
+    fn load(&self) -> Result<Config> {
+        Ok(Config::load(self.config.as_deref())?)
+    }
+
+    /// The store of the configuration, through a server or directly.
+    fn target(&self) -> Result<Target> {
+        Target::reach(&self.load()?.data)
+    }
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let context = Context {
+        config: arguments.config,
+        json: arguments.json,
+    };
+    match run(arguments.command, &context) {
+        Ok(code) => code,
+        Err(error) => {
+            for line in error.to_string().lines() {
+                eprintln!("waxwing: {line}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command, context: &Context) -> Result<ExitCode> {
+    match command {
+        Command::Serve => {
+            let config = context.load()?;
+            crate::log::start(&config.log);
+            serve::run(config, || {})?;
+        }
+        Command::Setup(arguments) => setup::run(arguments, context)?,
+        Command::Demo(arguments) => demo::run(arguments)?,
+        Command::Domain(command) => domain::run(command, context)?,
+        Command::Account(command) => account::run(command, context)?,
+        Command::Alias(command) => alias::run(command, context)?,
+        Command::AppPassword(command) => app_password::run(command, context)?,
+        Command::Mailbox(command) => mailbox::run(command, context)?,
+        Command::Import(arguments) => transfer::import(arguments, context)?,
+        Command::Export(arguments) => transfer::export(arguments, context)?,
+        Command::Backup(arguments) => maintenance::backup(arguments, context)?,
+        Command::Check(arguments) => return maintenance::check(arguments, context),
+        Command::Version => version(context),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn version(context: &Context) {
+    let version = env!("CARGO_PKG_VERSION");
+    match context.json {
+        true => println!("{}", serde_json::json!({ "version": version })),
+        false => println!("waxwing {version}"),
+    }
+}

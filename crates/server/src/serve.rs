@@ -1,0 +1,233 @@
+//! A server from start to end: what is opened in which order, the signals, and the orderly end.
+//!
+//! Start: folder and lock, certificates, listeners, admin socket; the first failure ends the start and nothing has
+//! been accepted. End (SIGTERM, SIGINT): no new connections, every session finishes its command and says goodbye,
+//! what is acknowledged is durable already; after [`GRACE`] the rest is cut.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use store::Store;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinSet;
+
+use crate::admin;
+use crate::config::{self, Config};
+use crate::db::{self, Db};
+use crate::listen::{self, Bound};
+use crate::shared::Shared;
+use crate::tls::{self, Tls};
+
+/// How long sessions may take to finish when the server ends; with what follows it stays below five seconds.
+const GRACE: Duration = Duration::from_secs(4);
+
+/// How often the store's housekeeping runs.
+const MAINTENANCE: Duration = Duration::from_secs(3600);
+
+/// Why a server did not start, or what ended it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The configuration is wrong.
+    #[error("{0}")]
+    Config(#[from] config::Error),
+    /// The data folder cannot be used.
+    #[error("data folder {}: {error}", folder.display())]
+    Folder {
+        /// Which.
+        folder: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// The store does not open.
+    #[error("data folder {}: {error}", folder.display())]
+    Store {
+        /// Which.
+        folder: PathBuf,
+        /// Why.
+        error: store::Error,
+    },
+    /// No certificate.
+    #[error("{0}")]
+    Tls(#[from] tls::Error),
+    /// A listener cannot be bound.
+    #[error("{0}")]
+    Listen(#[from] listen::Error),
+    /// The system refuses something basic.
+    #[error("{0}")]
+    System(#[from] io::Error),
+}
+
+/// Makes the data folder where it is missing, for its owner only, and opens the store in it.
+pub fn open_store(folder: &Path) -> Result<Store, Error> {
+    let made = fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder);
+    made.map_err(|error| Error::Folder {
+        folder: folder.to_owned(),
+        error,
+    })?;
+    Store::open(folder, db::options()).map_err(|error| Error::Store {
+        folder: folder.to_owned(),
+        error,
+    })
+}
+
+/// Runs a server with a configuration until a signal ends it. `ready` is called once everything listens.
+pub fn run(config: Config, ready: impl FnOnce()) -> Result<(), Error> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(db::workers())
+        // Reads and password checks are bounded by their own semaphores; this bounds their sum and the rest.
+        .max_blocking_threads(db::workers().saturating_mul(4).max(16))
+        .enable_all()
+        .build()?;
+    let store = open_store(&config.data)?;
+    let folder = config.data.clone();
+    let result = runtime.block_on(serve(config, store.clone(), ready));
+    // Whatever still blocks has nobody waiting for it.
+    runtime.shutdown_timeout(Duration::from_millis(500));
+    store.close();
+    let _ = fs::remove_file(admin::path(&folder));
+    if result.is_ok() {
+        tracing::info!("stopped");
+    }
+    result
+}
+
+async fn serve(config: Config, store: Store, ready: impl FnOnce()) -> Result<(), Error> {
+    let mut stop = Stop::new()?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let folder = config.data.clone();
+    let tls = Tls::load(&config.tls, &config.hostname)?;
+    let bound = config
+        .listeners
+        .iter()
+        .map(Bound::new)
+        .collect::<Result<Vec<_>, _>>()?;
+    admin::serve(&folder, store.clone())?;
+    let opened = Shared::new(config, Db::new(store), tls);
+    let shared = Arc::new(opened.map_err(|error| Error::Store { folder, error })?);
+    let mut listeners = JoinSet::new();
+    for bound in bound {
+        tracing::info!(service = %bound.service(), address = bound.address(), "listening");
+        listeners.spawn(bound.accept(Arc::clone(&shared)));
+    }
+    listeners.spawn(maintain(Arc::clone(&shared)));
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        hostname = shared.config().hostname,
+        "ready"
+    );
+    ready();
+    loop {
+        tokio::select! {
+            name = stop.received() => {
+                tracing::info!(signal = name, sessions = shared.sessions.len(), "stopping");
+                break;
+            }
+            _ = hangup.recv() => reload(&shared),
+        }
+    }
+    listeners.shutdown().await;
+    shared.sessions.stop();
+    if tokio::time::timeout(GRACE, shared.sessions.ended())
+        .await
+        .is_err()
+    {
+        tracing::warn!(
+            sessions = shared.sessions.len(),
+            "cut: they did not end in time"
+        );
+    }
+    Ok(())
+}
+
+struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stop {
+    fn new() -> io::Result<Stop> {
+        Ok(Stop {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn received(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+/// SIGHUP: certificates and limits, all or nothing.
+fn reload(shared: &Shared) {
+    let old = shared.config();
+    let Some(file) = old.file.as_deref() else {
+        return tracing::warn!("SIGHUP: there is no configuration file");
+    };
+    let new = match Config::load(Some(file)) {
+        Ok(new) => new,
+        Err(error) => {
+            for line in error.to_string().lines() {
+                tracing::error!("SIGHUP: {line}");
+            }
+            return tracing::error!(
+                "SIGHUP: the configuration is wrong; the old one stays in force"
+            );
+        }
+    };
+    if let Err(error) = shared.tls.reload(&new.tls) {
+        return tracing::error!(%error, "SIGHUP: the certificate is wrong; the old configuration stays in force");
+    }
+    for key in needs_restart(&old, &new) {
+        tracing::warn!(key, "SIGHUP: this change takes effect at the next start");
+    }
+    // What cannot change while running keeps its old value, so that everyone sees one truth.
+    let config = Config {
+        tls: new.tls,
+        limits: crate::config::Limits {
+            memory: old.limits.memory,
+            ..new.limits
+        },
+        auth: new.auth,
+        ..Config::clone(&old)
+    };
+    shared.set_config(config);
+    tracing::info!("SIGHUP: certificates and limits are reloaded");
+}
+
+fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
+    let changed = [
+        ("hostname", old.hostname != new.hostname),
+        ("data", old.data != new.data),
+        ("listen", old.listeners != new.listeners),
+        ("log", old.log != new.log),
+        ("limits.memory_mib", old.limits.memory != new.limits.memory),
+    ];
+    changed
+        .into_iter()
+        .filter(|(_, changed)| *changed)
+        .map(|(key, _)| key)
+        .collect()
+}
+
+async fn maintain(shared: Arc<Shared>) {
+    let mut timer =
+        tokio::time::interval_at(tokio::time::Instant::now() + MAINTENANCE, MAINTENANCE);
+    loop {
+        timer.tick().await;
+        match shared.db.blocking(Store::maintain).await {
+            Ok(0) => {}
+            Ok(octets) => tracing::info!(octets, "housekeeping gave space back"),
+            Err(error) => tracing::error!(%error, "housekeeping failed"),
+        }
+    }
+}
