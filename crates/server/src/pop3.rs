@@ -6,9 +6,11 @@
 //! Invariants: messages are removed by QUIT alone, in one durable transaction, before the answer; the lock is given
 //! back before the answer too. What another program removed meanwhile is refused, never sent from what is left of it.
 //!
-//! Limits: messages beyond [`SMALL`] count against the memory of messages in flight until they are written out.
+//! Limits: messages beyond [`SMALL`] count against the memory of messages in flight until they are written out;
+//! [`LOCK_PATIENCE`].
 
 use std::ops::ControlFlow;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +18,9 @@ use pop3::maildrop::{Message, UniqueId};
 use pop3::reply::{self, Code, Refusal};
 use pop3::server::{Config, Event, Limits, Offer};
 use store::{AccountId, Columns, Error, MailboxId, MaildropLock, MaildropMessage, Store, UidRange};
+
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
 
 use crate::auth::{self, Exchange, Identity, Origin, Outcome};
 use crate::config::Service;
@@ -26,6 +31,10 @@ use crate::stream::{Peer, TlsInfo};
 /// Octets up to which a message is neither counted nor written out at once: the answers to pipelined commands leave
 /// together.
 const SMALL: u64 = 64 * 1024;
+
+/// How long a login waits for a maildrop that another session has: a client whose connection was cut comes back
+/// before we have seen its end.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Speaks POP3 on a connection until it ends.
 pub async fn serve(connection: Connection, shared: Arc<Shared>, service: Service) {
@@ -131,7 +140,20 @@ struct Open {
     mailbox: MailboxId,
     messages: Vec<MaildropMessage>,
     _lock: MaildropLock,
+    /// Dropped behind the lock.
+    _released: Released,
 }
+
+/// Tells those who wait for a maildrop that one came free.
+struct Released;
+
+impl Drop for Released {
+    fn drop(&mut self) {
+        RELEASED.notify_waiters();
+    }
+}
+
+static RELEASED: Notify = Notify::const_new();
 
 impl drive::Handler<Session> for Handler {
     async fn handle(&mut self, link: &mut Link, event: Event) -> Result<Next, Gone> {
@@ -209,12 +231,7 @@ impl Handler {
     /// Locks the maildrop and takes the list of what is in it now.
     async fn open(&mut self, identity: Identity) -> Result<Vec<Message>, Refusal> {
         let account = identity.account;
-        let lock = self
-            .shared
-            .db
-            .store()
-            .lock_maildrop(account)
-            .ok_or(reply::IN_USE)?;
+        let lock = self.lock(account).await.ok_or(reply::IN_USE)?;
         let read = self
             .shared
             .db
@@ -234,8 +251,22 @@ impl Handler {
             mailbox: maildrop.mailbox,
             messages: maildrop.messages,
             _lock: lock,
+            _released: Released,
         });
         Ok(messages)
+    }
+
+    async fn lock(&self, account: AccountId) -> Option<MaildropLock> {
+        let deadline = Instant::now() + LOCK_PATIENCE;
+        loop {
+            let mut released = pin!(RELEASED.notified());
+            // Listening before asking: a lock given back in between is not missed.
+            released.as_mut().enable();
+            if let Some(lock) = self.shared.db.store().lock_maildrop(account) {
+                return Some(lock);
+            }
+            timeout_at(deadline, released).await.ok()?;
+        }
     }
 
     async fn retrieve(&mut self, link: &mut Link, index: usize) -> Result<(), Gone> {
