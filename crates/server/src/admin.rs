@@ -304,7 +304,7 @@ impl Client {
 
     /// Sends a message ahead; a refusal of an earlier one shows here or in the next [`Client::ask`].
     pub fn append(&mut self, append: manage::Append, octets: &[u8]) -> Result<(), Failure> {
-        send(&mut self.output, &Request::Append(append), Some(octets))?;
+        send(&mut self.output, Request::Append(append), Some(octets))?;
         self.open += 1;
         self.settle(2 * AHEAD)
     }

@@ -158,11 +158,6 @@ impl Auth {
         }
     }
 
-    /// Forgets all remembered passwords.
-    pub fn forget(&self) {
-        lock(&self.cache).clear();
-    }
-
     fn credentials(&self, user: &str) -> Result<Option<Credentials>, Refusal> {
         if user.len() > USER_LIMIT {
             return Ok(None);

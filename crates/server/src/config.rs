@@ -269,21 +269,6 @@ impl Config {
             mistakes,
         })
     }
-
-    /// A configuration for `data` with no listeners, to which the caller adds what differs.
-    pub fn new(hostname: &str, data: PathBuf) -> Config {
-        let tls = TlsFiles::in_folder(&data);
-        Config {
-            file: None,
-            hostname: hostname.to_owned(),
-            data,
-            listeners: Vec::new(),
-            tls,
-            auth: AuthOptions::default(),
-            limits: Limits::default(),
-            log: "info".to_owned(),
-        }
-    }
 }
 
 impl TlsFiles {

@@ -427,3 +427,6 @@ async fn wait<S: Session>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

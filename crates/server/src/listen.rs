@@ -17,7 +17,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::config::{Address, Listener, Service};
 use crate::drive::{Connection, HANDSHAKE_PATIENCE};
-use crate::sessions::{Entry, Refused, Sessions};
+use crate::sessions::{Entry, Refused};
 use crate::shared::Shared;
 use crate::stream::{Peer, Stream};
 

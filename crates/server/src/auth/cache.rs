@@ -66,11 +66,6 @@ impl Cache {
         self.entries.insert(account, (now + MEMORY, tag));
     }
 
-    /// Forgets everything.
-    pub(super) fn clear(&mut self) {
-        self.entries.clear();
-    }
-
     /// The key comes first and has the length of the hash's half block; lengths keep the fields apart (attack A44:
     /// two users with one password have two tags).
     fn tag(&self, account: AccountId, stored: &str, password: &Secret) -> [u8; 32] {

@@ -25,7 +25,7 @@ pub(super) struct Arguments {
 /// The configuration of the demonstration; a file like any other, so that every command works on it.
 const CONFIG: &str = r#"# Waxwing, to try out. All of it is reachable from this machine only.
 hostname = "localhost"
-data = "data"
+data = "store"
 
 [listen]
 smtp = ["127.0.0.1:2525"]
