@@ -1,0 +1,75 @@
+//! The change stream: what a write did, recorded by each operation, published once it is durable.
+
+use std::sync::Arc;
+
+use crate::types::{AccountId, MailboxId, UidRange};
+use crate::view::Entry;
+
+/// One change, in the order of the operations.
+#[derive(Debug, Clone)]
+pub(crate) struct Change {
+    pub(crate) account: AccountId,
+    pub(crate) kind: ChangeKind,
+}
+
+/// What changed.
+#[derive(Debug, Clone)]
+pub(crate) enum ChangeKind {
+    /// The list of mailboxes or subscriptions.
+    List,
+    /// A mailbox.
+    Mailbox(MailboxId, MailboxChange),
+}
+
+/// What changed in a mailbox.
+#[derive(Debug, Clone)]
+pub(crate) enum MailboxChange {
+    /// Messages came, with UIDs above all others, ascending.
+    Added { entries: Vec<Entry>, modseq: u64 },
+    /// Flags of the messages in these runs were changed by a rule, the same that the statement used.
+    Flags {
+        runs: Vec<UidRange>,
+        patch: Patch,
+        modseq: u64,
+    },
+    /// Messages vanished; ascending.
+    Expunged { uids: Vec<u32>, modseq: u64 },
+    /// A keyword got the next bit.
+    Keyword { bit: u32, name: Arc<str> },
+    /// The mailbox was deleted.
+    Gone,
+}
+
+impl MailboxChange {
+    /// The modseq it was made with, for changes that a freshly read view may contain already.
+    pub(crate) fn modseq(&self) -> Option<u64> {
+        match self {
+            MailboxChange::Added { modseq, .. }
+            | MailboxChange::Flags { modseq, .. }
+            | MailboxChange::Expunged { modseq, .. } => Some(*modseq),
+            MailboxChange::Keyword { .. } | MailboxChange::Gone => None,
+        }
+    }
+}
+
+/// How flags change: what is kept of the old ones, and what is set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Patch {
+    pub(crate) keep: u8,
+    pub(crate) set: u8,
+    pub(crate) keep_keywords: u64,
+    pub(crate) set_keywords: u64,
+    /// Messages with a higher modseq are left alone.
+    pub(crate) unchanged_since: u64,
+}
+
+impl Patch {
+    /// The flags and keywords after it; None when the message stays as it is.
+    pub(crate) fn apply(&self, flags: u8, keywords: u64, modseq: u64) -> Option<(u8, u64)> {
+        let new = (
+            flags & self.keep | self.set,
+            keywords & self.keep_keywords | self.set_keywords,
+        );
+        (new != (flags, keywords) && modseq <= self.unchanged_since).then_some(new)
+    }
+}

@@ -1,0 +1,182 @@
+//! EXPUNGE and deletion: entries go, content goes with its last entry, a body with its last content.
+
+use std::ops::ControlFlow;
+
+use crate::change::MailboxChange;
+use crate::engine::values;
+use crate::error::{Error, Result};
+use crate::flags::{normal_runs, runs_of};
+use crate::snapshot::Snapshot;
+use crate::tx::Tx;
+use crate::types::*;
+
+/// An entry that left a mailbox.
+pub(crate) struct Gone {
+    pub(crate) uid: u32,
+    pub(crate) flags: Flags,
+    pub(crate) size: u64,
+}
+
+impl Snapshot<'_> {
+    /// UIDs expunged with a modseq above this one (RFC 7162 §3.2.6), as ascending runs.
+    pub fn expunged_since(
+        &self,
+        account: AccountId,
+        mailbox: MailboxId,
+        modseq: u64,
+    ) -> Result<Vec<UidRange>> {
+        let sql = "SELECT first_uid, last_uid FROM expunged WHERE account_id = $1 AND mailbox_id = $2 AND modseq > $3";
+        let runs = self
+            .sql
+            .rows(sql, values![account, mailbox, modseq], |row| {
+                Ok(row.u32(0)?..=row.u32(1)?)
+            })?;
+        Ok(normal_runs(&runs))
+    }
+}
+
+impl Tx<'_> {
+    /// Removes messages for good: those of the runs, or with `deleted_only` (EXPUNGE, UID EXPUNGE) those of them with
+    /// `\Deleted`. UIDs that are gone already are no error. Returns the UIDs removed, ascending.
+    pub fn expunge(
+        &mut self,
+        account: AccountId,
+        mailbox: MailboxId,
+        uids: &[UidRange],
+        deleted_only: bool,
+    ) -> Result<Vec<u32>> {
+        self.mailbox_by_id(account, mailbox)?
+            .ok_or(Error::NotFound("mailbox"))?;
+        let (gone, messages) = self.delete_entries(account, mailbox, uids, deleted_only)?;
+        if gone.is_empty() {
+            return Ok(Vec::new());
+        }
+        let modseq = self.next_modseq(account)?;
+        self.record_gone(account, mailbox, &gone, modseq)?;
+        self.discharge(account, &gone)?;
+        self.release_messages(account, messages)?;
+        Ok(gone.into_iter().map(|gone| gone.uid).collect())
+    }
+
+    /// Removes all entries of a mailbox that is about to be removed itself: no history, no counts.
+    pub(crate) fn empty_mailbox(&mut self, account: AccountId, mailbox: MailboxId) -> Result<()> {
+        let (gone, messages) = self.delete_entries(account, mailbox, &[0..=u32::MAX], false)?;
+        self.discharge(account, &gone)?;
+        self.release_messages(account, messages)
+    }
+
+    /// The mailbox's counts and history after entries left it; ascending by UID.
+    pub(crate) fn record_gone(
+        &mut self,
+        account: AccountId,
+        mailbox: MailboxId,
+        gone: &[Gone],
+        modseq: u64,
+    ) -> Result<()> {
+        let unseen = gone
+            .iter()
+            .filter(|g| !g.flags.contains(Flags::SEEN))
+            .count() as u64;
+        let deleted = gone
+            .iter()
+            .filter(|g| g.flags.contains(Flags::DELETED))
+            .count() as u64;
+        let octets: u64 = gone.iter().map(|g| g.size).sum();
+        self.sql.execute(
+            "UPDATE mailbox SET highest_modseq = $3, messages = messages - $4, unseen = unseen - $5, deleted = deleted - $6, \
+             size = size - $7 WHERE account_id = $1 AND mailbox_id = $2",
+            values![account, mailbox, modseq, gone.len() as u64, unseen, deleted, octets],
+        )?;
+        let uids: Vec<u32> = gone.iter().map(|g| g.uid).collect();
+        for run in runs_of(&uids) {
+            self.sql.execute(
+                "INSERT INTO expunged (account_id, mailbox_id, modseq, first_uid, last_uid) VALUES ($1, $2, $3, $4, $5)",
+                values![account, mailbox, modseq, *run.start(), *run.end()],
+            )?;
+        }
+        self.changed(account, mailbox, MailboxChange::Expunged { uids, modseq });
+        Ok(())
+    }
+
+    fn delete_entries(
+        &self,
+        account: AccountId,
+        mailbox: MailboxId,
+        uids: &[UidRange],
+        deleted_only: bool,
+    ) -> Result<(Vec<Gone>, Vec<MessageId>)> {
+        let sql = if deleted_only {
+            "DELETE FROM entry WHERE account_id = $1 AND mailbox_id = $2 AND uid BETWEEN $3 AND $4 AND (flags & 8) <> 0 \
+             RETURNING uid, flags, size, message_id"
+        } else {
+            "DELETE FROM entry WHERE account_id = $1 AND mailbox_id = $2 AND uid BETWEEN $3 AND $4 \
+             RETURNING uid, flags, size, message_id"
+        };
+        let (mut gone, mut messages) = (Vec::new(), Vec::new());
+        for run in normal_runs(uids) {
+            self.sql.query(
+                sql,
+                values![account, mailbox, *run.start(), *run.end()],
+                &mut |row| {
+                    gone.push(Gone {
+                        uid: row.u32(0)?,
+                        flags: Flags(row.int(1)? as u8),
+                        size: row.uint(2)?,
+                    });
+                    messages.push(MessageId(row.int(3)?));
+                    Ok(ControlFlow::Continue(()))
+                },
+            )?;
+        }
+        // RETURNING promises no order.
+        gone.sort_unstable_by_key(|g| g.uid);
+        Ok((gone, messages))
+    }
+
+    fn discharge(&self, account: AccountId, gone: &[Gone]) -> Result<()> {
+        let octets: u64 = gone.iter().map(|g| g.size).sum();
+        let sql = "UPDATE account_state SET usage = usage - $2, messages = messages - $3 WHERE account_id = $1";
+        self.sql
+            .execute(sql, values![account, octets, gone.len() as u64])?;
+        Ok(())
+    }
+
+    /// Takes one reference from each content for each time it is listed.
+    fn release_messages(&self, account: AccountId, mut messages: Vec<MessageId>) -> Result<()> {
+        messages.sort_unstable();
+        for group in messages.chunk_by(|a, b| a == b) {
+            let (Some(message), count) = (group.first().copied(), group.len() as u64) else {
+                continue;
+            };
+            let last = "DELETE FROM message WHERE account_id = $1 AND message_id = $2 AND refs <= $3 RETURNING body_id";
+            match self
+                .sql
+                .row(last, values![account, message, count], |row| {
+                    Ok(BodyId(row.int(0)?))
+                })? {
+                Some(body) => self.release_body(body)?,
+                None => {
+                    let sql = "UPDATE message SET refs = refs - $3 WHERE account_id = $1 AND message_id = $2";
+                    if self.sql.execute(sql, values![account, message, count])? == 0 {
+                        return Err(Error::Corrupt(format!("message {} is missing", message.0)));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn release_body(&self, body: BodyId) -> Result<()> {
+        if self.sql.execute(
+            "DELETE FROM body WHERE body_id = $1 AND refs <= 1",
+            values![body],
+        )? == 0
+        {
+            self.sql.execute(
+                "UPDATE body SET refs = refs - 1 WHERE body_id = $1",
+                values![body],
+            )?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,98 @@
+//! The schema and its migrations: numbered, forward, each behind a snapshot of the database, so that an upgrade can be undone.
+//!
+//! Each migration is one transaction together with the new version number: a crash leaves the old or the new schema, never a
+//! mixture, and opening again goes on from there.
+
+use std::fs::File;
+use std::path::Path;
+
+use crate::engine::sqlite::Connection;
+use crate::engine::{Sql, values};
+use crate::error::{Error, Result};
+use crate::types::Timestamp;
+
+/// All migrations; the position is the version they start from.
+pub(crate) const MIGRATIONS: &[&str] = &[include_str!("migrations/0001.sql")];
+
+/// Brings the database to the newest version. Snapshots go to `snapshots`.
+pub(crate) fn migrate(
+    connection: &Connection,
+    migrations: &[&str],
+    snapshots: &Path,
+    now: Timestamp,
+) -> Result<()> {
+    connection.script("CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL)")?;
+    let newest = migrations.len() as i64;
+    loop {
+        let version = version(connection)?;
+        if version > newest {
+            return Err(Error::TooNew(format!(
+                "the data folder has version {version}, this program knows versions up to {newest}: use a newer program, \
+                 or put back the snapshot that was taken before the upgrade"
+            )));
+        }
+        let Some(sql) = usize::try_from(version)
+            .ok()
+            .and_then(|v| migrations.get(v))
+        else {
+            return Ok(());
+        };
+        if version > 0 {
+            snapshot(connection, snapshots, version, now)?;
+        }
+        connection.begin_write()?;
+        let done = step(connection, sql, version).and_then(|()| connection.commit());
+        if let Err(error) = done {
+            connection.rollback()?;
+            return Err(error);
+        }
+        tracing::info!(from = version, to = version + 1, "database migrated");
+    }
+}
+
+/// The version of the database; 0 is empty.
+pub(crate) fn version(connection: &Connection) -> Result<i64> {
+    let sql: &dyn Sql = connection;
+    sql.number("SELECT MAX(version) FROM schema_version", &[])
+}
+
+fn step(connection: &Connection, sql: &str, version: i64) -> Result<()> {
+    connection.script(&render(sql))?;
+    connection.execute("DELETE FROM schema_version", &[])?;
+    connection.execute(
+        "INSERT INTO schema_version (version) VALUES ($1)",
+        values![version + 1],
+    )?;
+    Ok(())
+}
+
+/// Fills in what SQLite spells its own way.
+fn render(sql: &str) -> String {
+    let mut sql = sql
+        .replace("{blob}", "BLOB")
+        .replace("{clustered}", "WITHOUT ROWID")
+        .replace("{rowkey}", "INTEGER PRIMARY KEY");
+    while let Some(start) = sql.find("{rowkey_end(") {
+        let end = sql[start..].find('}').map_or(sql.len(), |i| start + i + 1);
+        sql.replace_range(start..end, "");
+    }
+    sql
+}
+
+/// A durable copy of the database before it changes its version. It has its final name only when it is whole.
+///
+/// The time in the name keeps an earlier one: somebody may have gone back to it, worked on, and now upgrades again.
+fn snapshot(connection: &Connection, folder: &Path, version: i64, now: Timestamp) -> Result<()> {
+    let name = folder.join(format!("waxwing-version-{version}-at-{now}.db"));
+    let partial = name.with_extension("partial");
+    match std::fs::remove_file(&partial) {
+        Ok(()) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error.into()),
+    }
+    connection.copy_to(&partial)?;
+    File::open(&partial)?.sync_all()?;
+    std::fs::rename(&partial, &name)?;
+    File::open(folder)?.sync_all()?;
+    Ok(())
+}

@@ -1,0 +1,247 @@
+//! The views that are in use, and everybody who wants to hear of changes.
+//!
+//! A view is loaded by a reader while the writer goes on. Changes published meanwhile wait in the view; those that the reader's
+//! picture already contained are recognised by their modseq (each operation on an account has its own) and left out.
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+
+use super::picture::Head;
+use super::{Entry, Notify, Subscribers, Subscription, View, ViewSnapshot};
+use crate::change::{Change, ChangeKind, MailboxChange};
+use crate::engine::values;
+use crate::error::{Error, Result};
+use crate::snapshot::Snapshot;
+use crate::types::{AccountId, Flags, MailboxId, MessageId};
+
+type Key = (AccountId, MailboxId);
+
+/// All live views and subscriptions of a store.
+#[derive(Debug, Default)]
+pub(crate) struct Registry {
+    views: Mutex<HashMap<Key, Weak<View>>>,
+    accounts: Mutex<HashMap<AccountId, Arc<Subscribers>>>,
+}
+
+#[derive(Debug)]
+pub(super) enum State {
+    /// Being read; what is published meanwhile.
+    Loading(Vec<MailboxChange>),
+    Ready(Arc<ViewSnapshot>),
+    Failed(Error),
+}
+
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) state: Mutex<State>,
+    pub(super) loaded: Condvar,
+}
+
+impl Registry {
+    /// The view of a mailbox. `read` gives a consistent picture of the database.
+    pub(crate) fn view(
+        self: &Arc<Self>,
+        key: Key,
+        read: impl FnOnce(&mut dyn FnMut(&Snapshot<'_>) -> Result<()>) -> Result<()>,
+    ) -> Result<Arc<View>> {
+        let view = {
+            let mut views = lock(&self.views);
+            if let Some(view) = views.get(&key).and_then(Weak::upgrade) {
+                drop(views);
+                return view.wait().map(|_| view);
+            }
+            let view = Arc::new(View::loading(key, Arc::downgrade(self)));
+            views.insert(key, Arc::downgrade(&view));
+            view
+        };
+        let mut loaded = Err(Error::Internal("the view was not read".into()));
+        let outcome = read(&mut |snapshot| {
+            loaded = load(snapshot, key);
+            Ok(())
+        });
+        match outcome.and(loaded) {
+            Ok((picture, modseq)) => {
+                view.ready(picture, modseq);
+                Ok(view)
+            }
+            Err(error) => {
+                lock(&self.views).remove(&key);
+                view.failed(error.clone());
+                Err(error)
+            }
+        }
+    }
+
+    /// Brings views up to date; whom to notify then.
+    pub(crate) fn publish(&self, changes: Vec<Change>) -> Vec<Arc<dyn Notify>> {
+        let mut touched: Vec<Arc<Subscribers>> = Vec::new();
+        let mut pending: Vec<(Arc<View>, Vec<MailboxChange>)> = Vec::new();
+        {
+            let views = lock(&self.views);
+            let accounts = lock(&self.accounts);
+            for change in changes {
+                match change.kind {
+                    ChangeKind::List => touched.extend(accounts.get(&change.account).cloned()),
+                    ChangeKind::Mailbox(mailbox, change_) => {
+                        let key = (change.account, mailbox);
+                        if let Some((_, list)) =
+                            pending.iter_mut().find(|(view, _)| view.key == key)
+                        {
+                            list.push(change_);
+                        } else if let Some(view) = views.get(&key).and_then(Weak::upgrade) {
+                            pending.push((view, vec![change_]));
+                        }
+                    }
+                }
+            }
+        }
+        for (view, changes) in pending {
+            view.publish(changes);
+            touched.push(view.subscribers.clone());
+        }
+        let mut seen: Vec<*const Subscribers> = Vec::new();
+        touched.retain(|s| {
+            let new = !seen.contains(&Arc::as_ptr(s));
+            seen.push(Arc::as_ptr(s));
+            new
+        });
+        touched
+            .iter()
+            .flat_map(|subscribers| subscribers.all())
+            .collect()
+    }
+
+    /// Subscribes to the list of mailboxes of an account.
+    pub(crate) fn subscribe_account(
+        &self,
+        account: AccountId,
+        notify: Arc<dyn Notify>,
+    ) -> Subscription {
+        let mut accounts = lock(&self.accounts);
+        // Those whom nobody listens to any more go when somebody new comes.
+        accounts.retain(|_, subscribers| !subscribers.is_empty());
+        accounts.entry(account).or_default().subscribe(notify)
+    }
+
+    pub(super) fn forget(&self, key: Key) {
+        let mut views = lock(&self.views);
+        if views.get(&key).is_some_and(|view| view.strong_count() == 0) {
+            views.remove(&key);
+        }
+    }
+}
+
+impl Slot {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+}
+
+impl View {
+    fn wait(&self) -> Result<Arc<ViewSnapshot>> {
+        let mut state = self.slot.lock();
+        loop {
+            match &*state {
+                State::Ready(picture) => return Ok(picture.clone()),
+                State::Failed(error) => return Err(error.clone()),
+                State::Loading(_) => {
+                    state = self
+                        .slot
+                        .loaded
+                        .wait(state)
+                        .unwrap_or_else(PoisonError::into_inner)
+                }
+            }
+        }
+    }
+
+    fn ready(&self, mut picture: ViewSnapshot, modseq: u64) {
+        let mut state = self.slot.lock();
+        if let State::Loading(waiting) = &mut *state {
+            for change in std::mem::take(waiting) {
+                if change.modseq().is_none_or(|at| at > modseq) {
+                    picture = picture.after(&change);
+                }
+            }
+        }
+        *state = State::Ready(Arc::new(picture));
+        self.slot.loaded.notify_all();
+    }
+
+    fn failed(&self, error: Error) {
+        *self.slot.lock() = State::Failed(error);
+        self.slot.loaded.notify_all();
+    }
+
+    fn publish(&self, changes: Vec<MailboxChange>) {
+        let mut state = self.slot.lock();
+        match &mut *state {
+            State::Loading(waiting) => waiting.extend(changes),
+            State::Failed(_) => {}
+            State::Ready(picture) => {
+                let mut changes = changes.into_iter().peekable();
+                while let Some(mut change) = changes.next() {
+                    // A burst of deliveries becomes one new picture.
+                    if let MailboxChange::Added { entries, modseq } = &mut change {
+                        while let Some(MailboxChange::Added {
+                            entries: more,
+                            modseq: later,
+                        }) =
+                            changes.next_if(|next| matches!(next, MailboxChange::Added { .. }))
+                        {
+                            entries.extend(more);
+                            *modseq = later;
+                        }
+                    }
+                    *picture = Arc::new(picture.after(&change));
+                }
+            }
+        }
+    }
+}
+
+/// Reads a mailbox, and the account's modseq that belongs to what was read.
+fn load(snapshot: &Snapshot<'_>, key: Key) -> Result<(ViewSnapshot, u64)> {
+    let (account, mailbox) = key;
+    let row = snapshot
+        .mailbox_by_id(account, mailbox)?
+        .ok_or(Error::NotFound("mailbox"))?;
+    let modseq = snapshot.sql.number(
+        "SELECT modseq FROM account_state WHERE account_id = $1",
+        values![account],
+    )?;
+    let keywords = snapshot.keywords(account, mailbox)?;
+    let mut entries = Vec::with_capacity(row.messages as usize);
+    snapshot.sql.query(
+        "SELECT uid, flags, keywords, modseq, message_id FROM entry WHERE account_id = $1 AND mailbox_id = $2 ORDER BY uid",
+        values![account, mailbox],
+        &mut |row| {
+            entries.push(Entry {
+                uid: row.u32(0)?,
+                flags: Flags(row.int(1)? as u8),
+                keywords: row.int(2)? as u64,
+                modseq: row.uint(3)?,
+                message: MessageId(row.int(4)?),
+            });
+            Ok(ControlFlow::Continue(()))
+        },
+    )?;
+    let head = Head {
+        account,
+        mailbox,
+        uid_validity: row.uid_validity,
+        uid_next: row.uid_next,
+        highest_modseq: row.highest_modseq,
+        keywords: keywords.into_iter().map(Arc::from).collect(),
+        gone: false,
+    };
+    Ok((
+        ViewSnapshot::new(head, entries.into_iter()),
+        modseq.unsigned_abs(),
+    ))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
