@@ -8,6 +8,7 @@ mod cli;
 mod config;
 mod db;
 mod drive;
+mod imap;
 mod listen;
 mod log;
 mod manage;
@@ -29,6 +30,7 @@ use shared::Shared;
 async fn dispatch(connection: Connection, shared: Arc<Shared>, service: Service) {
     match service {
         Service::Pop3 | Service::Pop3s => crate::pop3::serve(connection, shared, service).await,
+        Service::Imap | Service::Imaps => crate::imap::serve(connection, shared, service).await,
         _ => {}
     }
 }

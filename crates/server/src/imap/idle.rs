@@ -1,0 +1,56 @@
+//! IDLE (RFC 9051 §6.3.13): changes are told as they are committed.
+//!
+//! The store calls [`Waker`] on its writer thread after each commit that touched the mailbox; that wakes this
+//! connection's loop, and the difference is told from there. Between commands a session has no subscription, so that a
+//! busy mailbox wakes only those who wait for it.
+
+use std::sync::Arc;
+
+use ::imap::Reply;
+
+use super::selected::Expunges;
+use super::{Imap, Link};
+use crate::drive::{Gone, Wake};
+
+struct Waker(Arc<Wake>);
+
+impl ::store::Notify for Waker {
+    fn notify(&self) {
+        self.0.wake();
+    }
+}
+
+/// Begins idling, with or without a mailbox selected.
+pub async fn begin(imap: &mut Imap, link: &mut Link) -> Result<(), Gone> {
+    link.session.accept_idle();
+    if let Some(selected) = &mut imap.selected {
+        // First the subscription, then a look: nothing falls between.
+        selected.idle = Some(
+            selected
+                .view
+                .subscribe(Arc::new(Waker(Arc::clone(&link.wake)))),
+        );
+        selected.sync(link, Expunges::Told).await?;
+    }
+    Ok(())
+}
+
+/// Tells an idling client what changed.
+pub async fn tell(imap: &mut Imap, link: &mut Link) -> Result<(), Gone> {
+    if link.session.is_idling()
+        && let Some(selected) = &mut imap.selected
+    {
+        selected.sync(link, Expunges::Told).await?;
+    }
+    Ok(())
+}
+
+/// DONE.
+pub async fn end(imap: &mut Imap, link: &mut Link) -> Result<(), Gone> {
+    if let Some(selected) = &mut imap.selected {
+        selected.idle = None;
+        selected.sync(link, Expunges::Told).await?;
+    }
+    link.session.complete(Reply::ok("idled"));
+    Ok(())
+}

@@ -1,0 +1,229 @@
+//! LIST with its extensions, LSUB, NAMESPACE (RFC 9051 §6.3.9, §6.3.10; RFC 3501 §6.3.9; RFC 5819; RFC 6154).
+//!
+//! Every answer is computed from one consistent reading of the account's names. A level of hierarchy without a mailbox
+//! (its mailbox was deleted, its children stay) is listed where a pattern ends in `%`, as `\NonExistent`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ::imap::{
+    List, ListEntry, ListPattern, MailboxAttribute, MailboxName, Namespace, NamespaceEntry, Reply,
+    SpecialUse, Untagged,
+};
+use ::store::{AccountId, Mailbox};
+
+use super::error::Failure;
+use super::pattern::{Pattern, parents};
+use super::{Answer, Imap, Link, status};
+
+/// The names of an account.
+struct Names {
+    mailboxes: BTreeMap<String, Mailbox>,
+    subscribed: BTreeSet<String>,
+}
+
+impl Names {
+    async fn read(imap: &Imap, account: AccountId) -> Result<Names, Failure> {
+        let read = imap.shared.db.read(move |snapshot| {
+            let mailboxes = snapshot.mailboxes(account)?;
+            let subscribed = snapshot.subscriptions(account)?;
+            Ok(Names {
+                mailboxes: mailboxes
+                    .into_iter()
+                    .map(|mailbox| (mailbox.name.clone(), mailbox))
+                    .collect(),
+                subscribed: subscribed.into_iter().collect(),
+            })
+        });
+        Ok(read.await?)
+    }
+
+    fn has_children(&self, name: &str) -> bool {
+        let start = format!("{name}/");
+        let mut below = self.mailboxes.range(start.clone()..);
+        below
+            .next()
+            .is_some_and(|(below, _)| below.starts_with(&start))
+    }
+
+    fn has_subscribed_children(&self, name: &str) -> bool {
+        let start = format!("{name}/");
+        let mut below = self.subscribed.range(start.clone()..);
+        below.next().is_some_and(|below| below.starts_with(&start))
+    }
+
+    /// The entry of a name with its attributes; `None` for a name that the protocol cannot write.
+    fn entry(&self, name: &str, tell_subscribed: bool) -> Option<ListEntry> {
+        let mut entry = ListEntry::new(MailboxName::new(name).ok()?);
+        let attributes = &mut entry.attributes;
+        let mailbox = self.mailboxes.get(name);
+        if mailbox.is_none() {
+            // RFC 9051 §7.3.1: \NonExistent implies \Noselect, which older clients know.
+            attributes.extend([MailboxAttribute::NonExistent, MailboxAttribute::NoSelect]);
+        }
+        // RFC 3348 §4: told whether asked for or not, because it costs nothing here.
+        attributes.push(match self.has_children(name) {
+            true => MailboxAttribute::HasChildren,
+            false => MailboxAttribute::HasNoChildren,
+        });
+        if tell_subscribed && self.subscribed.contains(name) {
+            attributes.push(MailboxAttribute::Subscribed);
+        }
+        let special_use = mailbox
+            .and_then(|mailbox| mailbox.special_use)
+            .and_then(told_use);
+        attributes.extend(special_use.map(MailboxAttribute::Use));
+        Some(entry)
+    }
+}
+
+/// LIST.
+pub async fn list(imap: &mut Imap, link: &mut Link, list: List) -> Answer {
+    if list.asks_delimiter() {
+        if let Ok(name) = MailboxName::new("") {
+            let attributes = vec![MailboxAttribute::NoSelect];
+            link.session.untagged(&Untagged::List(ListEntry {
+                attributes,
+                ..ListEntry::new(name)
+            }));
+        }
+        return Ok(Reply::ok("listed"));
+    }
+    let account = imap.account()?;
+    let names = Names::read(imap, account).await?;
+    for entry in entries(&names, &list) {
+        link.session.untagged(&Untagged::List(entry));
+        link.flush_if_full().await?;
+    }
+    Ok(Reply::ok("listed"))
+}
+
+fn entries(names: &Names, list: &List) -> Vec<ListEntry> {
+    let patterns = compile(&list.full_patterns(), list.extended);
+    let selection = &list.selection;
+    let candidates = match selection.subscribed {
+        true => with_levels(names.subscribed.iter().map(String::as_str)),
+        false => with_levels(names.mailboxes.keys().map(String::as_str)),
+    };
+    let mut entries = Vec::new();
+    for name in candidates {
+        let matching = |pattern: &&Pattern| pattern.matches(name);
+        let Some(_) = patterns.iter().find(matching) else {
+            continue;
+        };
+        let mailbox = names.mailboxes.get(name);
+        let mut selected = match selection.subscribed {
+            true => names.subscribed.contains(name),
+            // A level without a mailbox is listed for a pattern that ends in `%` (RFC 9051 §6.3.9).
+            false => {
+                mailbox.is_some()
+                    || patterns
+                        .iter()
+                        .filter(matching)
+                        .any(Pattern::ends_in_percent)
+            }
+        };
+        if selection.special_use {
+            selected &= mailbox.is_some_and(|mailbox| mailbox.special_use.is_some());
+        }
+        // RFC 9051 §6.3.9.6: CHILDINFO tells of children that qualify, whether or not the pattern has them.
+        let child_info = selection.recursive_match && names.has_subscribed_children(name);
+        if !selected && !child_info {
+            continue;
+        }
+        let Some(mut entry) = names.entry(name, list.returns.subscribed || selection.subscribed)
+        else {
+            continue;
+        };
+        entry.child_info = child_info;
+        entry.status = mailbox
+            .filter(|_| !list.returns.status.is_empty())
+            .map(|mailbox| status::data(mailbox, &list.returns.status));
+        entries.push(entry);
+    }
+    entries
+}
+
+/// LSUB: subscribed names, and with `%` the levels above them, `\Noselect` (RFC 3501 §6.3.9).
+pub async fn lsub(
+    imap: &mut Imap,
+    link: &mut Link,
+    reference: &str,
+    pattern: &ListPattern,
+) -> Answer {
+    let account = imap.account()?;
+    let names = Names::read(imap, account).await?;
+    let pattern = Pattern::new(pattern.after(reference).as_str());
+    for name in with_levels(names.subscribed.iter().map(String::as_str)) {
+        let subscribed = names.subscribed.contains(name);
+        if !pattern.matches(name) || !(subscribed || pattern.ends_in_percent()) {
+            continue;
+        }
+        let Ok(written) = MailboxName::new(name) else {
+            continue;
+        };
+        let mut entry = ListEntry::new(written);
+        if !subscribed || !names.mailboxes.contains_key(name) {
+            entry.attributes.push(MailboxAttribute::NoSelect);
+        }
+        link.session.untagged(&Untagged::Lsub(entry));
+        link.flush_if_full().await?;
+    }
+    Ok(Reply::ok("listed"))
+}
+
+/// NAMESPACE: one's own mailboxes, without prefix; there are no others.
+pub fn namespace(link: &mut Link) -> Reply {
+    let own = NamespaceEntry {
+        prefix: String::new(),
+        delimiter: Some(MailboxName::DELIMITER),
+    };
+    link.session.untagged(&Untagged::Namespace(Namespace {
+        personal: vec![own],
+        ..Namespace::default()
+    }));
+    Reply::ok("told")
+}
+
+/// The LIST response that SELECT gives (RFC 9051 §6.3.2).
+pub async fn one(
+    imap: &Imap,
+    account: AccountId,
+    mailbox: &Mailbox,
+) -> Result<Option<ListEntry>, Failure> {
+    let names = Names::read(imap, account).await?;
+    Ok(names.entry(&mailbox.name, true))
+}
+
+/// Patterns ready to match. In extended LIST empty ones mean nothing (RFC 9051 §6.3.9).
+fn compile(patterns: &[ListPattern], extended: bool) -> Vec<Pattern> {
+    patterns
+        .iter()
+        .filter(|pattern| !extended || !pattern.as_str().is_empty())
+        .map(|pattern| Pattern::new(pattern.as_str()))
+        .collect()
+}
+
+/// Names and all levels above them, sorted.
+fn with_levels<'a>(names: impl Iterator<Item = &'a str>) -> BTreeSet<&'a str> {
+    let mut all = BTreeSet::new();
+    for name in names {
+        all.insert(name);
+        all.extend(parents(name));
+    }
+    all
+}
+
+fn told_use(special_use: ::store::SpecialUse) -> Option<SpecialUse> {
+    use ::store::SpecialUse as Stored;
+    Some(match special_use {
+        Stored::All => SpecialUse::All,
+        Stored::Archive => SpecialUse::Archive,
+        Stored::Drafts => SpecialUse::Drafts,
+        Stored::Flagged => SpecialUse::Flagged,
+        Stored::Junk => SpecialUse::Junk,
+        Stored::Sent => SpecialUse::Sent,
+        Stored::Trash => SpecialUse::Trash,
+        // RFC 8457 is not announced.
+        Stored::Important => return None,
+    })
+}

@@ -1,0 +1,106 @@
+//! The text of a message as SEARCH sees it: transfer encodings and encoded words undone (RFC 9051 §6.4.4).
+
+use std::borrow::Cow;
+use std::cell::OnceCell;
+
+use mime::{Message, Part};
+
+use super::text::Needle;
+
+/// A message opened for searching: whole, or its header alone.
+pub struct Content<'a> {
+    message: Message<'a>,
+    /// Whether the body is there, too.
+    pub whole: bool,
+    /// The decoded text parts, made once for all keys of a search. About as large as the message, which is bounded.
+    texts: OnceCell<Vec<String>>,
+}
+
+impl<'a> Content<'a> {
+    /// Opens the octets of a message, or with `whole` false those of its header.
+    pub fn new(octets: &'a [u8], whole: bool) -> Content<'a> {
+        Content {
+            message: Message::parse(octets),
+            whole,
+            texts: OnceCell::new(),
+        }
+    }
+
+    /// Whether a header field of this name contains the text; the empty text asks whether there is such a field.
+    pub fn field(&self, name: &str, needle: &Needle) -> bool {
+        self.message
+            .root()
+            .fields()
+            .filter(|field| field.is(name))
+            .any(|field| needle.is_in(&field.text()))
+    }
+
+    /// Whether the text is in the body: in the text parts, and in the headers of messages within this one.
+    pub fn body(&self, needle: &Needle) -> bool {
+        if needle.is_empty() {
+            return true;
+        }
+        self.texts().iter().any(|text| needle.is_in(text))
+            || self
+                .message
+                .parts()
+                .filter(is_inner_message)
+                .any(|part| header_has(&part, needle))
+    }
+
+    /// Whether the text is anywhere: also in the header, and in the MIME headers of parts.
+    pub fn text(&self, needle: &Needle) -> bool {
+        needle.is_empty()
+            || self.message.parts().any(|part| header_has(&part, needle))
+            || self.texts().iter().any(|text| needle.is_in(text))
+    }
+
+    fn texts(&self) -> &[String] {
+        self.texts.get_or_init(|| {
+            self.message
+                .parts()
+                .filter(Part::is_text)
+                .map(|part| {
+                    let mut text = String::new();
+                    part.text_into(&mut text);
+                    text
+                })
+                .collect()
+        })
+    }
+}
+
+fn is_inner_message(part: &Part<'_>) -> bool {
+    part.parent()
+        .is_some_and(|parent| parent.kind() == mime::Kind::Message)
+}
+
+/// Whether one of the fields, name included, contains the text.
+fn header_has(part: &Part<'_>, needle: &Needle) -> bool {
+    part.fields().any(|field| {
+        // Most fields are plain ASCII on one line: no copy for them.
+        let raw = field.raw();
+        if memchr::memmem::find(raw, b"=?").is_none() && !folded(field.value()) {
+            if let Some(answer) = needle.is_in_octets(raw) {
+                return answer;
+            }
+        }
+        needle.is_in(&format!("{}: {}", field.name_text(), field.text()))
+    })
+}
+
+fn folded(value: &[u8]) -> bool {
+    memchr::memchr(b'\n', value).is_some()
+}
+
+/// Header text with its encoded words decoded.
+pub fn decode_words(text: &[u8]) -> Cow<'_, str> {
+    mime::encoded_word::text(text)
+}
+
+/// The day of a date field, in days since 1970-01-01 and in its own zone.
+pub fn day(field: &[u8]) -> Option<i64> {
+    let date = mime::DateTime::parse(field)?;
+    let local = date.timestamp().saturating_add(i64::from(date.offset) * 60);
+    Some(local.div_euclid(86_400))
+}

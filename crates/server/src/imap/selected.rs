@@ -1,0 +1,333 @@
+//! The selected mailbox as this client knows it.
+//!
+//! Owns `told`: the picture of the mailbox whose numbers the client counts in. It changes in [`Selected::sync`] only,
+//! which tells every difference to the newest picture of the store's view and then takes that for its own. Where a
+//! command forbids EXPUNGE (RFC 9051 §7.5.1), messages that others expunged stay in `told` in their places, and are told
+//! by a later command.
+//!
+//! `\Recent` does not exist here: RFC 9051 dropped it, no client needs it, and for clients of RFC 3501 "0 RECENT" is a
+//! truthful answer, because to which session a message is recent is for the server to say (RFC 3501 §2.3.2).
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use ::imap::{Command, Flag, SequenceSet, Untagged};
+use ::store::{AccountId, Entry, Flags, MailboxId, Subscription, UidRange, View, ViewSnapshot};
+
+use super::Link;
+use super::error::{self, Failure};
+use crate::drive::Gone;
+
+/// Whether EXPUNGE may be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expunges {
+    /// The client expects its numbers to change.
+    Told,
+    /// It does not: the command works with sequence numbers and says so in its answers.
+    Kept,
+}
+
+impl Expunges {
+    /// What a command allows: all but FETCH, STORE and SEARCH by sequence number let EXPUNGE be told.
+    pub fn during(command: &Command) -> Expunges {
+        let by_number = match command {
+            Command::Fetch { uid, .. } => !uid,
+            Command::Store(store) => !store.uid,
+            Command::Search(search) => !search.uid,
+            _ => false,
+        };
+        if by_number {
+            Expunges::Kept
+        } else {
+            Expunges::Told
+        }
+    }
+}
+
+/// A run of sequence numbers.
+pub type Run = RangeInclusive<u32>;
+
+/// The selected mailbox of one session.
+pub struct Selected {
+    /// Whose.
+    pub account: AccountId,
+    /// Which.
+    pub mailbox: MailboxId,
+    /// Opened by EXAMINE.
+    pub read_only: bool,
+    /// The shared view.
+    pub view: Arc<View>,
+    /// What the client has been told.
+    pub told: Arc<ViewSnapshot>,
+    /// UIDs of the saved search result, ascending (RFC 9051 §6.4.4.1). Expunged ones drop out because they are looked up
+    /// in `told`.
+    pub saved: Vec<u32>,
+    /// Wakes this session while it idles.
+    pub idle: Option<Subscription>,
+    /// Names of the keywords in `told`, by bit.
+    keywords: Vec<Flag>,
+}
+
+impl Selected {
+    /// A mailbox just opened; all of it counts as told.
+    pub fn new(
+        account: AccountId,
+        mailbox: MailboxId,
+        view: Arc<View>,
+        read_only: bool,
+    ) -> Selected {
+        let told = view.snapshot();
+        let mut selected = Selected {
+            account,
+            mailbox,
+            read_only,
+            view,
+            told,
+            saved: Vec::new(),
+            idle: None,
+            keywords: Vec::new(),
+        };
+        selected.learn_keywords();
+        selected
+    }
+
+    /// The flags a client may see in this mailbox.
+    pub fn defined_flags(&self) -> Vec<Flag> {
+        SYSTEM
+            .iter()
+            .map(|(_, flag)| flag)
+            .chain(&self.keywords)
+            .cloned()
+            .collect()
+    }
+
+    /// The flags of a message, as names.
+    pub fn flags(&self, entry: &Entry) -> impl Iterator<Item = &Flag> {
+        let (flags, keywords) = (entry.flags, entry.keywords);
+        let system = SYSTEM
+            .iter()
+            .filter(move |(flag, _)| flags.contains(*flag))
+            .map(|(_, name)| name);
+        // Most messages have no keyword, and pay nothing for those that exist.
+        let names = if keywords == 0 {
+            &[][..]
+        } else {
+            &self.keywords[..]
+        };
+        let named = names.iter().enumerate();
+        system.chain(
+            named
+                .filter(move |(bit, _)| keywords >> (*bit).min(63) & 1 == 1)
+                .map(|(_, name)| name),
+        )
+    }
+
+    /// The bit of a keyword, 0 if no message has ever had it.
+    pub fn keyword(&self, name: &str) -> u64 {
+        keyword_bit(&self.told, name)
+    }
+
+    /// The messages a set names, as runs of sequence numbers of `told`, ascending and disjoint.
+    ///
+    /// UIDs that no message has are left out (RFC 9051 §6.4.9). A sequence number that no message has is an error; `*`
+    /// in an empty mailbox names nothing, because clients ask for `1:*` without looking.
+    pub fn runs(&self, set: &SequenceSet, uid: bool) -> Result<Vec<Run>, Failure> {
+        let count = self.told.len();
+        if *set == SequenceSet::Saved {
+            return Ok(runs_of(
+                self.saved.iter().filter_map(|uid| self.told.seq_of(*uid)),
+            ));
+        }
+        if !uid {
+            let runs = set.resolve(count);
+            return match runs.last() {
+                Some(last) if *last.end() > count => Err(error::NO_SUCH_NUMBER.into()),
+                _ => Ok(runs),
+            };
+        }
+        let last = self.told.uid_at(count).unwrap_or(0);
+        let ranges = set.resolve(last).into_iter();
+        let runs = ranges.map(|uids| {
+            let first = self.told.count_below(*uids.start()).saturating_add(1);
+            let last = uids
+                .end()
+                .checked_add(1)
+                .map_or(count, |end| self.told.count_below(end));
+            first..=last
+        });
+        Ok(runs.filter(|run| !run.is_empty()).collect())
+    }
+
+    /// The UIDs of runs of sequence numbers. A run stays a run: what is between two UIDs the client knows, it knows, too.
+    pub fn uids(&self, runs: &[Run]) -> Vec<UidRange> {
+        let uid = |seq: u32| self.told.uid_at(seq);
+        runs.iter()
+            .filter_map(|run| Some(uid(*run.start())?..=uid(*run.end())?))
+            .collect()
+    }
+
+    /// Tells what changed.
+    pub async fn sync(&mut self, link: &mut Link, expunges: Expunges) -> Result<(), Gone> {
+        self.sync_but(link, expunges, |_| false).await
+    }
+
+    /// Tells what changed, but not the flags of messages that `known` says the client knows.
+    pub async fn sync_but(
+        &mut self,
+        link: &mut Link,
+        expunges: Expunges,
+        known: impl Fn(&Entry) -> bool + Send,
+    ) -> Result<(), Gone> {
+        let newest = self.view.snapshot();
+        if Arc::ptr_eq(&newest, &self.told) {
+            return Ok(());
+        }
+        let next = match expunges {
+            Expunges::Told => newest,
+            Expunges::Kept => ViewSnapshot::keeping_expunged(&self.told, &newest),
+        };
+        let diff = ViewSnapshot::diff(&self.told, &next);
+        self.told = next;
+        for expunged in &diff.expunged {
+            link.session.untagged(&Untagged::Expunge(expunged.seq));
+            link.flush_if_full().await?;
+        }
+        if diff.keywords_added {
+            self.learn_keywords();
+            link.session
+                .untagged(&Untagged::Flags(self.defined_flags()));
+        }
+        if diff.new.is_some() {
+            link.session.untagged(&Untagged::Exists(self.told.len()));
+            link.session.untagged(&Untagged::Recent(0));
+        }
+        for (seq, entry) in &diff.changed {
+            if known(entry) {
+                continue;
+            }
+            // RFC 9051 §7.5.2: an unsolicited FETCH carries the UID.
+            let mut fetch = link.session.fetch(*seq);
+            fetch.uid(entry.uid).flags(self.flags(entry));
+            fetch.end();
+            link.flush_if_full().await?;
+        }
+        Ok(())
+    }
+
+    fn learn_keywords(&mut self) {
+        let known = self.keywords.len();
+        let names = self.told.keywords().iter().skip(known);
+        self.keywords
+            .extend(names.map(|name| Flag::Keyword(name.to_string())));
+    }
+}
+
+/// The bit of a keyword in a picture, 0 if it is not there.
+pub fn keyword_bit(picture: &ViewSnapshot, name: &str) -> u64 {
+    let bit = picture
+        .keywords()
+        .iter()
+        .position(|known| known.eq_ignore_ascii_case(name));
+    bit.and_then(|bit| 1u64.checked_shl(u32::try_from(bit).ok()?))
+        .unwrap_or(0)
+}
+
+/// The system flags by their names.
+static SYSTEM: [(Flags, Flag); 5] = [
+    (Flags::ANSWERED, Flag::Answered),
+    (Flags::FLAGGED, Flag::Flagged),
+    (Flags::DELETED, Flag::Deleted),
+    (Flags::SEEN, Flag::Seen),
+    (Flags::DRAFT, Flag::Draft),
+];
+
+/// System flags as bits, and keywords by name. `\Recent` and what begins with a backslash otherwise is neither.
+pub fn split(flags: &[Flag]) -> (Flags, Vec<String>) {
+    let mut bits = Flags::NONE;
+    let mut keywords = Vec::new();
+    for flag in flags {
+        match flag {
+            Flag::Keyword(name) => keywords.push(name.clone()),
+            system => {
+                let found = SYSTEM.iter().find(|(_, known)| known == system);
+                bits = bits.with(found.map_or(Flags::NONE, |(bit, _)| *bit));
+            }
+        }
+    }
+    (bits, keywords)
+}
+
+/// The bit of a system flag, none for others.
+pub fn system_bit(flag: &Flag) -> Flags {
+    split(std::slice::from_ref(flag)).0
+}
+
+/// Ascending numbers as runs.
+pub fn runs_of(numbers: impl Iterator<Item = u32>) -> Vec<Run> {
+    let mut runs: Vec<Run> = Vec::new();
+    for number in numbers {
+        match runs.last_mut() {
+            Some(run) if run.end().checked_add(1) == Some(number) => *run = *run.start()..=number,
+            _ => runs.push(number..=number),
+        }
+    }
+    runs
+}
+
+/// How many numbers runs hold.
+pub fn count(runs: &[Run]) -> u64 {
+    runs.iter()
+        .map(|run| u64::from(run.end().saturating_sub(*run.start())) + 1)
+        .sum()
+}
+
+/// Whether ascending, disjoint runs hold a number.
+pub fn holds(runs: &[RangeInclusive<u32>], number: u32) -> bool {
+    let after = runs.partition_point(|run| *run.start() <= number);
+    after
+        .checked_sub(1)
+        .and_then(|at| runs.get(at))
+        .is_some_and(|run| run.contains(&number))
+}
+
+/// How many of these UIDs a picture has.
+pub fn count_in(picture: &ViewSnapshot, uids: &[UidRange]) -> u64 {
+    let below = |uid: Option<u32>| uid.map_or(picture.len(), |uid| picture.count_below(uid));
+    uids.iter()
+        .map(|run| {
+            u64::from(below(run.end().checked_add(1)).saturating_sub(below(Some(*run.start()))))
+        })
+        .sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_become_runs() {
+        assert_eq!(
+            runs_of([1, 2, 3, 7, 9, 10].into_iter()),
+            [1..=3, 7..=7, 9..=10]
+        );
+        assert_eq!(count(&[1..=3, 7..=7]), 4);
+        assert!(
+            holds(&[1..=3, 7..=7], 2) && holds(&[1..=3, 7..=7], 7) && !holds(&[1..=3, 7..=7], 5)
+        );
+        assert!(!holds(&[], 1));
+    }
+
+    #[test]
+    fn flags_are_split() {
+        let flags = [
+            Flag::Seen,
+            Flag::Keyword("$Junk".to_owned()),
+            Flag::Recent,
+            Flag::Draft,
+        ];
+        assert_eq!(
+            split(&flags),
+            (Flags::SEEN | Flags::DRAFT, vec!["$Junk".to_owned()])
+        );
+    }
+}

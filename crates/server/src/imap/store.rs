@@ -1,0 +1,114 @@
+//! STORE (RFC 9051 §6.4.6).
+
+use ::imap::{Flag, Reply, Store, StoreAction};
+use ::store::{Entry, FlagChange, FlagMode, Flags, ViewSnapshot};
+
+use super::selected::{self, Expunges};
+use super::{Answer, Imap, Link, error};
+
+/// Changes flags of all messages of the set in one commit, then tells them, unless silent.
+pub async fn store(imap: &mut Imap, link: &mut Link, command: Store) -> Answer {
+    if command.flags.contains(&Flag::Recent) {
+        // RFC 3501 §2.3.2: a client cannot alter it.
+        return Ok(Reply::bad("\\Recent cannot be stored"));
+    }
+    let selected = imap.writable()?;
+    let runs = selected.runs(&command.set, command.uid)?;
+    let uids = selected.uids(&runs);
+    if uids.is_empty() || selected.view.snapshot().gone() {
+        return Ok(Reply::ok("nothing to store"));
+    }
+    let (flags, keywords) = selected::split(&command.flags);
+    let mode = match command.action {
+        StoreAction::Set => FlagMode::Replace,
+        StoreAction::Add => FlagMode::Add,
+        StoreAction::Remove => FlagMode::Remove,
+    };
+    let change = FlagChange {
+        mode,
+        flags,
+        keywords: keywords.clone(),
+        unchanged_since: None,
+    };
+    let (account, mailbox, stored) = (selected.account, selected.mailbox, uids.clone());
+    imap.shared
+        .db
+        .write(move |tx| tx.store_flags(account, mailbox, &stored, &change))
+        .await?;
+
+    let selected = imap.selected()?;
+    let expunges = if command.uid {
+        Expunges::Told
+    } else {
+        Expunges::Kept
+    };
+    let newest = selected.view.snapshot();
+    let there = selected::count_in(&newest, &uids);
+    let all = there == selected::count(&runs);
+    if command.silent {
+        let before = std::sync::Arc::clone(&selected.told);
+        let changed = Change {
+            mode,
+            flags,
+            keywords: bits(&newest, &keywords),
+        };
+        // What the client cannot work out itself, because another session changed the message too, is told.
+        let known = |entry: &Entry| {
+            selected::holds(&uids, entry.uid)
+                && before
+                    .entry_of(entry.uid)
+                    .is_some_and(|old| changed.leads(&old, entry))
+        };
+        selected.sync_but(link, expunges, known).await?;
+        return Ok(Reply::ok("stored"));
+    }
+    selected
+        .sync_but(link, expunges, |entry| selected::holds(&uids, entry.uid))
+        .await?;
+    let told = std::sync::Arc::clone(&selected.told);
+    for run in &uids {
+        for (seq, entry) in told.uid_range(*run.start(), *run.end()) {
+            if !all && newest.seq_of(entry.uid).is_none() {
+                continue;
+            }
+            let mut fetch = link.session.fetch(seq);
+            if command.uid {
+                fetch.uid(entry.uid);
+            }
+            fetch.flags(selected.flags(&entry));
+            fetch.end();
+            link.flush_if_full().await?;
+        }
+    }
+    // RFC 2180 §4.2: what is gone could not be stored, and a client that counts in numbers should hear of it.
+    if all || command.uid {
+        Ok(Reply::ok("stored"))
+    } else {
+        Ok(error::EXPUNGE_ISSUED)
+    }
+}
+
+/// What a STORE does to a message, in bits.
+struct Change {
+    mode: FlagMode,
+    flags: Flags,
+    keywords: u64,
+}
+
+impl Change {
+    /// Whether the change alone made `new` of `old`.
+    fn leads(&self, old: &Entry, new: &Entry) -> bool {
+        let (flags, keywords) = match self.mode {
+            FlagMode::Replace => (self.flags, self.keywords),
+            FlagMode::Add => (old.flags.with(self.flags), old.keywords | self.keywords),
+            FlagMode::Remove => (old.flags.without(self.flags), old.keywords & !self.keywords),
+        };
+        new.flags == flags && new.keywords == keywords
+    }
+}
+
+fn bits(picture: &ViewSnapshot, keywords: &[String]) -> u64 {
+    keywords
+        .iter()
+        .fold(0, |bits, name| bits | selected::keyword_bit(picture, name))
+}
