@@ -12,10 +12,12 @@ mod imap;
 mod listen;
 mod log;
 mod manage;
+mod pipeline;
 mod pop3;
 mod serve;
 mod sessions;
 mod shared;
+mod smtp;
 mod stream;
 mod tls;
 mod transfer;
@@ -31,7 +33,9 @@ async fn dispatch(connection: Connection, shared: Arc<Shared>, service: Service)
     match service {
         Service::Pop3 | Service::Pop3s => crate::pop3::serve(connection, shared, service).await,
         Service::Imap | Service::Imaps => crate::imap::serve(connection, shared, service).await,
-        _ => {}
+        Service::Smtp | Service::Submission | Service::Submissions | Service::Lmtp => {
+            crate::smtp::serve(connection, shared, service).await
+        }
     }
 }
 

@@ -37,6 +37,13 @@ impl Session {
         )
     }
 
+    /// Stops offering a mechanism, from the next EHLO on.
+    pub fn withdraw(&mut self, mechanism: Mechanism) {
+        self.config
+            .mechanisms
+            .retain(|offered| *offered != mechanism);
+    }
+
     /// Sends a challenge of the SASL exchange.
     pub fn challenge(&mut self, challenge: &[u8]) {
         if !matches!(self.waiting, Some(Waiting::Authentication)) {

@@ -1,0 +1,123 @@
+//! One transaction for all recipients of a message.
+
+use std::collections::{HashMap, HashSet};
+
+use smtp::reply::Reply;
+use smtp::server::Kind;
+use store::{
+    AccountId, BodyMeta, Content, Delivery, Error, Flags, Recipient, Target, Timestamp, Tx,
+};
+
+use super::{Arrival, Path, route};
+use crate::shared::Shared;
+use crate::smtp::refusal;
+
+/// Stores the message with `top` before it. The body goes into the pack first; then one write places it with every
+/// account, or with none when the sender cannot be told about each.
+pub(super) async fn commit(
+    shared: &Shared,
+    arrival: &mut Arrival,
+    top: Vec<u8>,
+    now: Timestamp,
+) -> Result<Vec<Result<(), Reply>>, Reply> {
+    let paths = arrival.recipients.clone();
+    let meta = BodyMeta {
+        accounts: accounts(paths.iter()),
+        received: now,
+        reverse_path: arrival.from.to_string(),
+        recipients: paths.iter().map(|path| path.address.clone()).collect(),
+    };
+    let each = arrival.kind == Kind::Lmtp;
+    let message = std::mem::take(&mut arrival.message);
+    let content = shared
+        .db
+        .ingest(meta, vec![top, message])
+        .await
+        .map_err(|error| refusal::reply(&error))?;
+    let placed = shared
+        .db
+        .write(move |tx| place(tx, &content, now, &paths, each))
+        .await;
+    match placed {
+        Ok(verdicts) => Ok(verdicts
+            .into_iter()
+            .map(|verdict| verdict.map_err(|error| refusal::reply(&error)))
+            .collect()),
+        Err(error) => Err(refusal::reply(&error)),
+    }
+}
+
+/// Runs in the writer. With `each`, a path that fails does not hold up the others; without, the first failure undoes all.
+fn place(
+    tx: &mut Tx<'_>,
+    content: &Content,
+    received: Timestamp,
+    paths: &[Path],
+    each: bool,
+) -> store::Result<Vec<store::Result<()>>> {
+    let mut verdicts = Vec::with_capacity(paths.len());
+    for path in paths {
+        verdicts.push(fits(tx, path, content.body.size));
+    }
+    if !each {
+        verdicts = verdicts
+            .into_iter()
+            .map(|verdict| verdict.map(Ok))
+            .collect::<store::Result<_>>()?;
+    }
+    let fitting = paths
+        .iter()
+        .zip(&verdicts)
+        .filter(|(_, verdict)| verdict.is_ok())
+        .map(|(path, _)| path);
+    let accounts = accounts(fitting);
+    if accounts.is_empty() {
+        return Ok(verdicts);
+    }
+    let recipient = |account: &AccountId| Recipient {
+        account: *account,
+        target: Target::Inbox,
+        flags: Flags::NONE,
+    };
+    let delivery = Delivery {
+        content: content.clone(),
+        received,
+        recipients: accounts.iter().map(recipient).collect(),
+    };
+    let outcomes = tx.deliver(&delivery)?;
+    let failed: HashMap<AccountId, Error> = accounts
+        .into_iter()
+        .zip(outcomes)
+        .filter_map(|(account, outcome)| outcome.err().map(|error| (account, error)))
+        .collect();
+    for (path, verdict) in paths.iter().zip(&mut verdicts) {
+        let Some(error) = path.accounts.iter().find_map(|account| failed.get(account)) else {
+            continue;
+        };
+        // An address of several accounts that reaches only some of them would reach those again with the next try.
+        if !each || path.accounts.len() > 1 {
+            return Err(error.clone());
+        }
+        *verdict = Err(error.clone());
+    }
+    Ok(verdicts)
+}
+
+/// Whether every account of the path can hold the message.
+fn fits(tx: &Tx<'_>, path: &Path, size: u64) -> store::Result<()> {
+    for account in &path.accounts {
+        if route::is_full(tx, *account, size)? {
+            return Err(Error::OverQuota);
+        }
+    }
+    Ok(())
+}
+
+/// Each account once, in order.
+fn accounts<'a>(paths: impl Iterator<Item = &'a Path>) -> Vec<AccountId> {
+    let mut known = HashSet::new();
+    paths
+        .flat_map(|path| path.accounts.iter().copied())
+        .filter(|account| known.insert(*account))
+        .collect()
+}

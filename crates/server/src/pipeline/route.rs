@@ -1,0 +1,131 @@
+//! Whom a recipient address reaches.
+//!
+//! Postmaster (RFC 5321 §4.5.1) always reaches somebody: the account, alias or catch-all of that name where there is
+//! one, else the oldest account of the domain, which is that of whoever set the domain up. Without a domain it means
+//! the domain of this server's own name, or else the oldest domain.
+
+use smtp::address::ForwardPath;
+use smtp::reply::{self, Reply};
+use store::{AccountId, Resolution, Snapshot};
+
+use crate::shared::Shared;
+use crate::smtp::refusal;
+
+/// The accounts behind `to`, or why mail for it is not taken. With a declared size, accounts that cannot hold it are full.
+pub async fn route(
+    shared: &Shared,
+    to: &ForwardPath,
+    size: Option<u64>,
+) -> Result<Vec<AccountId>, Reply> {
+    let address = match to {
+        ForwardPath::Mailbox(mailbox) => mailbox.to_string(),
+        ForwardPath::Postmaster => own_postmaster(shared).await?,
+    };
+    let size = size.unwrap_or(0);
+    let found = shared.db.glance(|snapshot| local(snapshot, &address, size));
+    match found.map_err(|error| refusal::reply(&error))? {
+        Err(reply) if reply == reply::MAILBOX_UNKNOWN && is_postmaster(&address) => {
+            let domain = address
+                .rsplit_once('@')
+                .map(|(_, domain)| domain.to_owned())
+                .unwrap_or_default();
+            let oldest = shared
+                .db
+                .read(move |snapshot| oldest_account(snapshot, &domain))
+                .await;
+            match oldest.map_err(|error| refusal::reply(&error))? {
+                Some(account) => Ok(vec![account]),
+                None => Err(reply),
+            }
+        }
+        outcome => outcome,
+    }
+}
+
+fn local(
+    snapshot: &Snapshot<'_>,
+    address: &str,
+    size: u64,
+) -> store::Result<Result<Vec<AccountId>, Reply>> {
+    let accounts = match snapshot.resolve(address)? {
+        Resolution::Remote => return Ok(Err(reply::RELAYING_DENIED)),
+        Resolution::Unknown => return Ok(Err(reply::MAILBOX_UNKNOWN)),
+        // What an alias sends elsewhere could not be delivered, and half of it is not taken.
+        Resolution::Local { remote, .. } if !remote.is_empty() => {
+            return Ok(Err(reply::RELAYING_DENIED));
+        }
+        Resolution::Local { accounts, .. } => accounts,
+    };
+    for resolved in &accounts {
+        if is_full(snapshot, resolved.account, size)? {
+            return Ok(Err(reply::MAILBOX_FULL));
+        }
+    }
+    if accounts.is_empty() {
+        return Ok(Err(reply::MAILBOX_UNKNOWN));
+    }
+    Ok(Ok(accounts
+        .into_iter()
+        .map(|resolved| resolved.account)
+        .collect()))
+}
+
+/// Whether `size` more octets, or any at all, are too much for the account.
+pub(super) fn is_full(
+    snapshot: &Snapshot<'_>,
+    account: AccountId,
+    size: u64,
+) -> store::Result<bool> {
+    let account = snapshot
+        .account_by_id(account)?
+        .ok_or(store::Error::NotFound("account"))?;
+    Ok(account
+        .quota
+        .is_some_and(|quota| account.usage >= quota || account.usage.saturating_add(size) > quota))
+}
+
+fn is_postmaster(address: &str) -> bool {
+    address
+        .rsplit_once('@')
+        .is_some_and(|(local, _)| local.eq_ignore_ascii_case("postmaster"))
+}
+
+async fn own_postmaster(shared: &Shared) -> Result<String, Reply> {
+    let host = shared.config().hostname.clone();
+    let domain = shared
+        .db
+        .read(move |snapshot| own_domain(snapshot, &host))
+        .await;
+    match domain.map_err(|error| refusal::reply(&error))? {
+        Some(domain) => Ok(format!("postmaster@{domain}")),
+        None => Err(reply::MAILBOX_UNKNOWN),
+    }
+}
+
+/// `mail.example.org` is the server of `example.org`, if that is served here.
+fn own_domain(snapshot: &Snapshot<'_>, host: &str) -> store::Result<Option<String>> {
+    let mut name = host;
+    loop {
+        if let Ok(Some(domain)) = snapshot.domain(name) {
+            return Ok(Some(domain.name));
+        }
+        match name.split_once('.') {
+            Some((_, parent)) => name = parent,
+            None => break,
+        }
+    }
+    Ok(snapshot
+        .domains()?
+        .into_iter()
+        .min_by_key(|domain| domain.id)
+        .map(|domain| domain.name))
+}
+
+/// Of the domain; where that has none, of the whole server.
+fn oldest_account(snapshot: &Snapshot<'_>, domain: &str) -> store::Result<Option<AccountId>> {
+    let oldest = |accounts: Vec<store::Account>| accounts.iter().map(|account| account.id).min();
+    match oldest(snapshot.accounts(Some(domain))?) {
+        Some(account) => Ok(Some(account)),
+        None => Ok(oldest(snapshot.accounts(None)?)),
+    }
+}

@@ -1,0 +1,62 @@
+//! `MAIL FROM`: who may send as whom.
+
+use smtp::address::ReversePath;
+use smtp::parameters;
+use smtp::reply::{self, Reply};
+use smtp::server::{Accepted, Kind};
+
+use super::data::Incoming;
+use super::{Handler, Verdict, refusal};
+use crate::pipeline::{Path, submit};
+
+/// An open transaction.
+pub(super) struct Transaction {
+    pub(super) from: ReversePath,
+    pub(super) parameters: parameters::Mail,
+    pub(super) recipients: Vec<Path>,
+    pub(super) incoming: Option<Incoming>,
+}
+
+impl Handler {
+    pub(super) fn mail(
+        &mut self,
+        from: ReversePath,
+        parameters: parameters::Mail,
+        may_log_in: bool,
+    ) -> Verdict {
+        if self.kind == Kind::Submission {
+            self.may_send_as(&from, may_log_in)?;
+        }
+        self.transaction = Some(Transaction {
+            from,
+            parameters,
+            recipients: Vec::new(),
+            incoming: None,
+        });
+        Ok(Accepted::default())
+    }
+
+    /// RFC 6409 §4.3, §6.1. The null path stays allowed: read receipts carry it (RFC 8098 §3).
+    fn may_send_as(&self, from: &ReversePath, may_log_in: bool) -> Result<(), Reply> {
+        let Some(identity) = &self.identity else {
+            return Err(if may_log_in {
+                reply::AUTHENTICATION_REQUIRED
+            } else {
+                reply::TLS_REQUIRED
+            });
+        };
+        let Some(mailbox) = from.mailbox() else {
+            return Ok(());
+        };
+        let address = mailbox.to_string();
+        let owned = self
+            .shared
+            .db
+            .glance(|snapshot| submit::owns(snapshot, identity.account, &address));
+        match owned {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(reply::SENDER_NOT_OWNED),
+            Err(error) => Err(refusal::reply(&error)),
+        }
+    }
+}

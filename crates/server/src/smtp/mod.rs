@@ -1,0 +1,234 @@
+//! Policy and storage behind SMTP, submission and LMTP: what `smtp::server::Session` cannot know.
+//!
+//! Owns: who may send from and to where, the memory of the message in flight, and the map from failures of the store to
+//! replies. One file per command; each handler returns its verdict, and [`Handler::handle`] alone passes it on.
+//!
+//! Invariants: mail is taken for local recipients only, whoever sends it; nothing is answered with 250 before the
+//! pipeline says that it is durable; STARTTLS forgets all that was known in the clear.
+//!
+//! Limits: [`data::Incoming`] holds the octets of one message against the server's memory budget.
+
+mod auth;
+mod data;
+mod hello;
+mod mail;
+mod rcpt;
+pub mod refusal;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use smtp::reply::Reply;
+use smtp::server::{Accepted, Config, Event, Kind, Limits, Session};
+use socket2::SockRef;
+use wire::sasl::Mechanism;
+
+use crate::auth::{Exchange, Identity, Origin};
+use crate::config::Service;
+use crate::drive::{self, Connection, Gone, Link, Next};
+use crate::pipeline::Path;
+use crate::shared::Shared;
+use crate::stream::{Stream, TlsInfo};
+
+/// What a handler answers with.
+type Verdict = Result<Accepted, Reply>;
+
+/// Serves one connection of an SMTP service until it ends.
+pub async fn serve(connection: Connection, shared: Arc<Shared>, service: Service) {
+    let mut session = Session::new(config(&connection, &shared, service));
+    if talks_first(&connection.stream) {
+        // RFC 5321 §4.3.1: the client waits for the greeting. What it said is not even read.
+        session.receive(b"\0");
+    }
+    let handler = Handler::new(shared, service);
+    drive::drive(connection, session, handler).await;
+}
+
+fn config(connection: &Connection, shared: &Shared, service: Service) -> Config {
+    let config = shared.config();
+    let kind = match service {
+        Service::Submission | Service::Submissions => Kind::Submission,
+        Service::Lmtp => Kind::Lmtp,
+        _ => Kind::Reception,
+    };
+    let tls = connection.tls.as_ref();
+    // Users log in where they submit; a login on the reception port would only widen what can be attacked.
+    let (mechanisms, mechanisms_clear) = match (kind, tls) {
+        (Kind::Submission, Some(_)) => (shared.auth.mechanisms(&connection.peer, tls), Vec::new()),
+        (Kind::Submission, None) => (
+            Mechanism::ALL.to_vec(),
+            shared.auth.mechanisms(&connection.peer, None),
+        ),
+        _ => (Vec::new(), Vec::new()),
+    };
+    Config {
+        kind,
+        host: config.hostname.clone(),
+        tls: tls.is_some(),
+        starttls: connection.acceptor.is_some(),
+        mechanisms,
+        mechanisms_clear,
+        // Submission clients are many and old; strangers have to keep to the protocol.
+        strict_pipelining: kind == Kind::Reception,
+        limits: Limits {
+            message: config.limits.message_size,
+            recipients: config.limits.recipients,
+            ..Limits::default()
+        },
+    }
+}
+
+/// Whether octets have come before our greeting went out. Only a glance: nobody is made to wait for it.
+fn talks_first(stream: &Stream) -> bool {
+    let Stream::Tcp(socket) = stream else {
+        return false;
+    };
+    let mut octet = [std::mem::MaybeUninit::uninit()];
+    matches!(SockRef::from(socket).peek(&mut octet), Ok(1..))
+}
+
+impl drive::Session for Session {
+    type Event = Event;
+
+    fn receive(&mut self, bytes: &[u8]) {
+        Session::receive(self, bytes);
+    }
+
+    fn poll(&mut self) -> Option<Event> {
+        Session::poll(self)
+    }
+
+    fn transmit(&mut self) -> Option<Vec<u8>> {
+        Session::transmit(self)
+    }
+
+    fn pending(&self) -> usize {
+        Session::pending(self)
+    }
+
+    fn timeout(&self) -> std::time::Duration {
+        Session::timeout(self)
+    }
+
+    fn handle_timeout(&mut self) {
+        Session::handle_timeout(self);
+    }
+
+    fn shutdown(&mut self) {
+        Session::shutdown(self);
+    }
+
+    fn closed(&self) -> bool {
+        Session::closed(self)
+    }
+
+    fn tls_started(&mut self, tls: &TlsInfo) {
+        Session::tls_started(self);
+        if tls.exporter.is_none() {
+            // Nothing to bind to (RFC 9266 §4.2).
+            self.withdraw(Mechanism::ScramSha256Plus);
+        }
+    }
+}
+
+/// The policy of one connection.
+struct Handler {
+    shared: Arc<Shared>,
+    service: Service,
+    kind: Kind,
+    /// What the client calls itself, and whether it speaks ESMTP.
+    hello: Option<hello::Hello>,
+    identity: Option<Identity>,
+    exchange: Option<Exchange>,
+    transaction: Option<mail::Transaction>,
+    /// Recipients that nobody has, and those that somebody has, over the whole connection.
+    unknown: u32,
+    known: u32,
+}
+
+impl Handler {
+    fn new(shared: Arc<Shared>, service: Service) -> Handler {
+        let kind = match service {
+            Service::Submission | Service::Submissions => Kind::Submission,
+            Service::Lmtp => Kind::Lmtp,
+            _ => Kind::Reception,
+        };
+        Handler {
+            shared,
+            service,
+            kind,
+            hello: None,
+            identity: None,
+            exchange: None,
+            transaction: None,
+            unknown: 0,
+            known: 0,
+        }
+    }
+
+    /// What TLS begins with: nothing.
+    fn forget(&mut self) {
+        self.hello = None;
+        self.identity = None;
+        self.exchange = None;
+        self.transaction = None;
+    }
+
+    /// Paths of the recipients so far.
+    fn paths(&self) -> &[Path] {
+        self.transaction
+            .as_ref()
+            .map_or(&[], |transaction| &transaction.recipients)
+    }
+}
+
+impl drive::Handler<Session> for Handler {
+    async fn handle(&mut self, link: &mut Link<Session>, event: Event) -> Result<Next, Gone> {
+        let verdict = match event {
+            Event::Hello { name, extended } => self.hello(name, extended),
+            Event::Mail { from, parameters } => {
+                let may_log_in = self.shared.auth.may_log_in(&link.peer, link.tls.as_ref());
+                self.mail(from, parameters, may_log_in)
+            }
+            Event::Recipient { to, .. } => self.rcpt(to).await,
+            Event::DataStart => self.data_start().await,
+            Event::Data(octets) => {
+                self.data(octets).await;
+                return Ok(Next::Continue);
+            }
+            Event::DataEnd => {
+                let verdicts = self.data_end(link).await;
+                link.session.answer_recipients(verdicts);
+                return Ok(Next::Continue);
+            }
+            Event::Reset => {
+                self.transaction = None;
+                return Ok(Next::Continue);
+            }
+            Event::StartTls => {
+                self.forget();
+                link.session.answer(Ok(Accepted::default()));
+                return Ok(Next::StartTls);
+            }
+            Event::Authenticate { mechanism, initial } => {
+                self.exchange = Some(Exchange::new(mechanism, link.tls.as_ref()));
+                self.auth(link, true, initial).await;
+                return Ok(Next::Continue);
+            }
+            Event::SaslResponse(response) => {
+                self.auth(link, false, Some(response)).await;
+                return Ok(Next::Continue);
+            }
+            Event::SaslAborted => {
+                self.exchange = None;
+                return Ok(Next::Continue);
+            }
+        };
+        if let Err(reply) = &verdict {
+            tracing::info!(peer = %link.peer, service = %self.service, %reply, "refused");
+        }
+        link.session.answer(verdict);
+        Ok(Next::Continue)
+    }
+}
