@@ -300,6 +300,7 @@ fn challenge(line: &[u8]) -> Option<&[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::strategy::Strategy as _;
 
     fn ok(text: &str) -> Response {
         Response {
@@ -436,6 +437,60 @@ mod tests {
             (&[b'x'; MAX_LINE], Error::LineTooLong),
         ] {
             assert_eq!(events(&mut Session::new(), wire), Err(error));
+        }
+    }
+
+    proptest::proptest! {
+        /// Whatever a server sends, and however it is cut: the same events or the same error, and no memory beyond
+        /// one line.
+        #[test]
+        fn arbitrary_servers(
+            lines in proptest::collection::vec(
+                proptest::prop_oneof![
+                    "(\\+OK|-ERR|\\+|\\.|\\.\\.)( [ -~]{0,20})?\r?\n".prop_map(String::into_bytes),
+                    "\\+ [A-Za-z0-9+/]{4}\r\n".prop_map(String::into_bytes),
+                    proptest::collection::vec(proptest::prelude::any::<u8>(), 0..30),
+                ],
+                0..20,
+            ),
+            size in 1_usize..30,
+        ) {
+            let octets = lines.concat();
+            let run = |size: usize| {
+                let mut session = Session::new();
+                session.send(&Command::Capa).unwrap();
+                session.send(&Command::Retr(1)).unwrap();
+                session.send(&Command::Auth { mechanism: "PLAIN".to_owned(), initial: None }).unwrap();
+                let mut seen = Vec::new();
+                for piece in octets.chunks(size) {
+                    session.receive(piece);
+                    loop {
+                        match session.poll() {
+                            Ok(Some(Event::Body(more))) => match seen.last_mut() {
+                                Some(Ok(Event::Body(body))) => body.extend(more),
+                                _ => seen.push(Ok(Event::Body(more))),
+                            },
+                            Ok(Some(Event::Challenge(challenge))) => {
+                                seen.push(Ok(Event::Challenge(challenge)));
+                                session.respond(b"x");
+                            }
+                            Ok(Some(event)) => seen.push(Ok(event)),
+                            Ok(None) => break,
+                            Err(error) => {
+                                if seen.last() != Some(&Err(error)) {
+                                    seen.push(Err(error));
+                                }
+                                break;
+                            }
+                        }
+                    }
+                    assert!(session.input.len() < MAX_LINE);
+                }
+                seen
+            };
+            let whole = run(octets.len().max(1));
+            proptest::prop_assert_eq!(run(1), whole.clone());
+            proptest::prop_assert_eq!(run(size), whole);
         }
     }
 }

@@ -61,6 +61,18 @@ impl Connection {
         }
     }
 
+    /// The `tls-exporter` channel binding (RFC 9266 §2); none in clear.
+    pub fn tls_exporter(&self) -> Option<[u8; 32]> {
+        let Some(Stream::Tls(stream)) = &self.stream else {
+            return None;
+        };
+        let label = b"EXPORTER-Channel-Binding";
+        let exported = stream
+            .conn
+            .export_keying_material([0; 32], label, Some(b""));
+        exported.ok()
+    }
+
     /// Sends octets in one write.
     pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self.stream.as_mut().ok_or_else(closed)? {

@@ -36,6 +36,8 @@ fn client(
     )
 }
 
+static CACHED_KEYS: std::sync::OnceLock<ScramKeys> = std::sync::OnceLock::new();
+
 fn keys(password: &str) -> ScramKeys {
     ScramKeys::derive(password, b"salt of this user", MIN_ITERATIONS).unwrap()
 }
@@ -447,5 +449,53 @@ proptest! {
     #[test]
     fn names_are_escaped_and_read_back(name in "[^\0]{1,20}") {
         prop_assert_eq!(scram::unescape(&scram::escape(&name)), Ok(name));
+    }
+
+    /// A message changed on its way, at any octet, ends the exchange without success on the side that reads it.
+    #[test]
+    fn a_changed_message_never_succeeds(which in 0_usize..3, place in any::<proptest::sample::Index>(), flip in 1_u8..) {
+        let bound = binding(Some(EXPORTER), true);
+        let mut peer = client(Mechanism::ScramSha256Plus, "pencil", bound);
+        let mut exchange = server(Mechanism::ScramSha256Plus, bound);
+        let change = |turn: usize, mut message: Vec<u8>| {
+            if turn == which {
+                let place = place.index(message.len());
+                message[place] ^= flip;
+            }
+            message
+        };
+        let stored = CACHED_KEYS.get_or_init(|| keys("pencil")).clone();
+        let first = change(0, peer.initial().unwrap().unwrap());
+        let outcome = (|| {
+            let Step::NeedScramKeys { .. } = exchange.step(&first) else { return None };
+            let Step::Challenge(server_first) = exchange.scram_keys(stored) else { return None };
+            let last = peer.step(&change(1, server_first)).ok()?;
+            let Step::Challenge(verifier) = exchange.step(&change(2, last)) else { return None };
+            peer.step(&verifier).ok()
+        })();
+        prop_assert_eq!(outcome, None);
+        prop_assert_eq!(peer.finish(), Err(Error::ServerProof));
+    }
+
+    /// Whatever a server sends, a client's exchange ends in an error or a response, and SCRAM's never in success.
+    #[test]
+    fn arbitrary_challenges(
+        which in 0_usize..4,
+        challenges in proptest::collection::vec(
+            prop_oneof![
+                proptest::collection::vec(any::<u8>(), 0..80),
+                "(r=clientnonce[!-~]{0,8})?,(s=[A-Za-z0-9+/=]{0,8})?,(i=(1|4096|4097|9999999999))?".prop_map(String::into_bytes),
+                "(v|e)=[A-Za-z0-9+/=]{0,44}".prop_map(String::into_bytes),
+            ],
+            1..4,
+        ),
+    ) {
+        let mechanism = Mechanism::ALL[which];
+        let mut peer = client(mechanism, "pencil", binding(Some(EXPORTER), true));
+        let _ = peer.initial();
+        for challenge in challenges {
+            let _ = peer.step(&challenge);
+        }
+        prop_assert!(peer.finish().is_err() || mechanism.is_cleartext());
     }
 }
