@@ -13,6 +13,7 @@
     allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)
 )]
 
+mod encode;
 mod parse;
 pub mod server;
 pub mod types;

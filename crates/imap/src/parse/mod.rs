@@ -27,6 +27,8 @@ mod store;
 
 use wire::cursor::{Cursor, Error};
 
+pub(crate) use base::{is_astring_char, is_atom_char};
+
 use crate::server::{Limits, State};
 use crate::{Append, Command, Reply};
 

@@ -22,7 +22,7 @@ pub struct Config {
     /// Mechanisms offered in the clear.
     pub mechanisms_clear: Vec<Mechanism>,
     /// What the server can do, in the order announced: without STARTTLS, LOGINDISABLED and AUTH=, which the session
-    /// adds as they apply. Commands of an extension not listed here are refused as unknown.
+    /// adds as they apply. Before login only those that matter there are told.
     pub capabilities: Vec<Capability>,
     /// What ID tells of us: field and value (RFC 2971). Empty: NIL.
     pub id: Vec<(String, String)>,

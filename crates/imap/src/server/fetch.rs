@@ -1,82 +1,95 @@
 //! The FETCH response, written item by item straight into the output.
 
+use wire::output::Output;
+
 use super::Session;
+use crate::encode::{self, fetch};
 use crate::{Body, DateTime, Flag, Partial, Section};
 
 /// An untagged FETCH response in the making; [`Fetch::end`] closes it.
 #[derive(Debug)]
 #[must_use = "a FETCH response is complete only after end()"]
 pub struct Fetch<'a> {
-    session: &'a mut Session,
+    out: &'a mut Output,
     first: bool,
 }
 
 impl<'a> Fetch<'a> {
     pub(super) fn new(session: &'a mut Session, seq: u32) -> Fetch<'a> {
-        let _ = seq;
-        Fetch {
-            session,
-            first: true,
+        let out = &mut session.output;
+        out.put(b"* ");
+        encode::number(out, seq);
+        out.put(b" FETCH (");
+        Fetch { out, first: true }
+    }
+
+    /// Begins an item.
+    fn item(&mut self, name: &[u8]) -> &mut Output {
+        if !self.first {
+            self.out.put(b" ");
         }
+        self.first = false;
+        self.out.put(name);
+        self.out
     }
 
     /// `UID`
     pub fn uid(&mut self, uid: u32) -> &mut Self {
-        let _ = uid;
+        encode::number(self.item(b"UID "), uid);
         self
     }
 
     /// `FLAGS`
     pub fn flags<'f>(&mut self, flags: impl IntoIterator<Item = &'f Flag>) -> &mut Self {
-        let _ = flags;
+        encode::flags(self.item(b"FLAGS "), flags);
         self
     }
 
     /// `INTERNALDATE`
     pub fn internal_date(&mut self, date: DateTime) -> &mut Self {
-        let _ = date;
+        encode::date_time(self.item(b"INTERNALDATE "), date);
         self
     }
 
     /// `RFC822.SIZE`
     pub fn size(&mut self, octets: u64) -> &mut Self {
-        let _ = octets;
+        encode::number(self.item(b"RFC822.SIZE "), octets);
         self
     }
 
     /// `ENVELOPE`, with its value ready to send.
     pub fn envelope(&mut self, value: &[u8]) -> &mut Self {
-        let _ = value;
+        self.item(b"ENVELOPE ").put(value);
         self
     }
 
     /// `BODY` without a section, with its value ready to send.
     pub fn body(&mut self, value: &[u8]) -> &mut Self {
-        let _ = value;
+        self.item(b"BODY ").put(value);
         self
     }
 
     /// `BODYSTRUCTURE`, with its value ready to send.
     pub fn body_structure(&mut self, value: &[u8]) -> &mut Self {
-        let _ = value;
+        self.item(b"BODYSTRUCTURE ").put(value);
         self
     }
 
     /// `RFC822`
     pub fn rfc822(&mut self, body: Body<'_>) -> &mut Self {
-        let _ = body;
+        fetch::body(self.item(b"RFC822 "), body);
         self
     }
 
     /// `RFC822.HEADER`
     pub fn rfc822_header(&mut self, body: Body<'_>) -> &mut Self {
-        let _ = body;
+        fetch::body(self.item(b"RFC822.HEADER "), body);
         self
     }
 
     /// `RFC822.TEXT`
     pub fn rfc822_text(&mut self, body: Body<'_>) -> &mut Self {
-        let _ = body;
+        fetch::body(self.item(b"RFC822.TEXT "), body);
         self
     }
 
@@ -87,24 +100,35 @@ impl<'a> Fetch<'a> {
         partial: Option<Partial>,
         body: Body<'_>,
     ) -> &mut Self {
-        let _ = (section, partial, body);
+        let out = self.item(b"");
+        fetch::section_name(out, section, partial.map(|partial| partial.offset));
+        out.put(b" ");
+        fetch::body(out, body);
         self
     }
 
     /// `BINARY[part]<origin>`, cut already. Sent as a literal8 if it holds NUL.
     pub fn binary(&mut self, part: &[u32], partial: Option<Partial>, body: Body<'_>) -> &mut Self {
-        let _ = (part, partial, body);
+        let out = self.item(b"BINARY[");
+        fetch::part(out, part);
+        out.put(b"]");
+        fetch::origin(out, partial.map(|partial| partial.offset));
+        out.put(b" ");
+        fetch::binary(out, body);
         self
     }
 
     /// `BINARY.SIZE[part]`
     pub fn binary_size(&mut self, part: &[u32], octets: u64) -> &mut Self {
-        let _ = (part, octets);
+        let out = self.item(b"BINARY.SIZE[");
+        fetch::part(out, part);
+        out.put(b"] ");
+        encode::number(out, octets);
         self
     }
 
     /// Closes the response.
     pub fn end(self) {
-        let _ = (self.session, self.first);
+        self.out.put(b")\r\n");
     }
 }

@@ -7,6 +7,7 @@
 mod config;
 mod event;
 mod fetch;
+mod framing;
 mod session;
 
 pub use config::{Config, Limits};

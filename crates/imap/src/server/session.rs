@@ -1,12 +1,15 @@
-//! The session of one connection.
+//! The session of one connection: what the server calls. The road from octets to events is in `framing`.
 
 use std::time::Duration;
 
 use wire::input::Input;
 use wire::output::Output;
 
+use super::framing::{Framing, Open};
 use super::{Config, Event, Fetch};
-use crate::{Capability, Reply, Search, Untagged};
+use crate::encode::search::Esearch;
+use crate::encode::{self, untagged};
+use crate::{Append, Capability, Code, NumberSet, Reply, Search, Status, Untagged};
 
 /// Where a session stands (RFC 9051 §3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -24,31 +27,60 @@ pub enum State {
 /// The session of one connection.
 #[derive(Debug)]
 pub struct Session {
-    config: Config,
-    input: Input,
-    output: Output,
-    state: State,
+    pub(super) config: Config,
+    pub(super) input: Input,
+    pub(super) output: Output,
+    pub(super) state: State,
+    /// What the next octets are.
+    pub(super) framing: Framing,
+    /// The command the handler has to answer.
+    pub(super) open: Option<Open>,
+    /// Lines and literals of a command that is not complete.
+    pub(super) text: Vec<u8>,
+    /// Literals in `text`.
+    pub(super) literals: usize,
+    /// Commands that were not understood.
+    pub(super) bad: u32,
+    /// The client enabled IMAP4rev2: names and texts are UTF-8.
+    pub(super) utf8: bool,
+    pub(super) client_id: Option<String>,
+    pub(super) shutting_down: bool,
 }
 
 impl Session {
     /// A session; its greeting is ready to transmit.
     pub fn new(config: Config) -> Session {
-        Session {
+        let mut session = Session {
             config,
             input: Input::new(),
             output: Output::new(),
             state: State::NotAuthenticated,
-        }
+            framing: Framing::Line,
+            open: None,
+            text: Vec::new(),
+            literals: 0,
+            bad: 0,
+            utf8: false,
+            client_id: None,
+            shutting_down: false,
+        };
+        let greeting = Reply::ok("")
+            .text(session.config.greeting.clone())
+            .with(Code::Capability(session.capabilities()));
+        session.status(&greeting);
+        session
     }
 
     /// Takes octets from the client.
     pub fn receive(&mut self, bytes: &[u8]) {
-        self.input.receive(bytes);
+        if self.state != State::Logout {
+            self.input.receive(bytes);
+        }
     }
 
     /// The next event; `None` when more input or the answer to the open event is needed.
     pub fn poll(&mut self) -> Option<Event> {
-        None
+        self.next_event()
     }
 
     /// The next chunk for the client.
@@ -63,14 +95,30 @@ impl Session {
 
     /// How long the client may be silent now.
     pub fn timeout(&self) -> Duration {
-        self.config.limits.timeout
+        let limits = &self.config.limits;
+        if self.state == State::NotAuthenticated {
+            limits.login_timeout
+        } else if self.text.is_empty()
+            && matches!(self.framing, Framing::Line | Framing::Idle { .. })
+        {
+            limits.timeout
+        } else {
+            limits.command_timeout
+        }
     }
 
     /// The client was silent for too long: says BYE and closes.
-    pub fn handle_timeout(&mut self) {}
+    pub fn handle_timeout(&mut self) {
+        self.bye(Reply::new(Status::Bye, "Silent for too long"));
+    }
 
     /// The server ends: says BYE, at once or after the open command, and closes.
-    pub fn shutdown(&mut self) {}
+    pub fn shutdown(&mut self) {
+        self.shutting_down = true;
+        if self.open.is_none() {
+            self.end_for_shutdown();
+        }
+    }
 
     /// Whether the connection ends once everything is transmitted.
     pub fn closed(&self) -> bool {
@@ -78,11 +126,27 @@ impl Session {
     }
 
     /// TLS has begun after [`Event::StartTls`]: all that was learned before is forgotten (RFC 9051 §6.2.1).
-    pub fn tls_started(&mut self) {}
+    ///
+    /// If octets came in between, somebody put them there: the session is closed.
+    pub fn tls_started(&mut self) {
+        if !self.input.is_empty() || !matches!(self.framing, Framing::Tls) {
+            self.state = State::Logout;
+            return;
+        }
+        self.config.tls = true;
+        self.framing = Framing::Line;
+        self.bad = 0;
+        self.utf8 = false;
+        self.client_id = None;
+    }
 
     /// Writes an untagged response: as part of the open command, or while idling.
     pub fn untagged(&mut self, response: &Untagged) {
-        let _ = response;
+        // RFC 9051 §7.3: IMAP4rev2 has no RECENT.
+        if self.utf8 && matches!(response, Untagged::Recent(_)) {
+            return;
+        }
+        untagged::untagged(&mut self.output, response, self.utf8);
     }
 
     /// Begins an untagged FETCH response.
@@ -94,24 +158,124 @@ impl Session {
     /// RETURN names, or ESEARCH with ALL for a client that enabled IMAP4rev2 (RFC 9051 §6.4.4). Keeping the result
     /// for `$` is up to the handler (see [`crate::SearchReturn::saved`]).
     pub fn search_results(&mut self, search: &Search, results: &[u32]) {
-        let _ = (search, results);
+        let returns = match search.returns {
+            Some(returns) => returns,
+            None if self.utf8 => crate::SearchReturn {
+                all: true,
+                ..Default::default()
+            },
+            None => {
+                self.output.put(b"* ");
+                encode::search::search(&mut self.output, results);
+                return self.output.put(b"\r\n");
+            }
+        };
+        // RFC 9051 §6.4.4: SAVE alone suppresses the response.
+        if !(returns.min || returns.max || returns.all || returns.count) {
+            return;
+        }
+        let all: Option<NumberSet> = returns.all.then(|| results.iter().copied().collect());
+        let count = u32::try_from(results.len()).unwrap_or(u32::MAX);
+        self.output.put(b"* ");
+        encode::search::esearch(
+            &mut self.output,
+            Esearch {
+                tag: self.open.as_ref().map(Open::tag),
+                uid: search.uid,
+                min: results.first().copied().filter(|_| returns.min),
+                max: results.last().copied().filter(|_| returns.max),
+                count: returns.count.then_some(count),
+                all: all.as_ref(),
+            },
+        );
+        self.output.put(b"\r\n");
     }
 
     /// Ends the open command with a tagged reply. Without an open command this does nothing.
-    pub fn complete(&mut self, reply: Reply) {
-        let _ = reply;
+    pub fn complete(&mut self, mut reply: Reply) {
+        let Some(open) = self.open.take() else { return };
+        let ok = reply.status == Status::Ok;
+        let tag = open.tag().to_owned();
+        match open {
+            Open::Login { .. } if ok => {
+                self.state = State::Authenticated;
+                if reply.code.is_none() {
+                    reply = reply.with(Code::Capability(self.capabilities()));
+                }
+            }
+            Open::StartTls { .. } if ok => self.framing = Framing::Tls,
+            Open::Select { .. } if ok => self.state = State::Selected,
+            Open::Close { .. } if ok => self.state = State::Authenticated,
+            Open::Append { literal, .. } if !literal.synchronizing => {
+                self.framing = Framing::Discard { left: literal.size };
+            }
+            Open::Idle { broken: true, .. } => {
+                self.framing = Framing::Line;
+                self.count_bad();
+                reply = Reply::bad("IDLE: expected DONE");
+            }
+            Open::Idle { .. } => self.framing = Framing::Line,
+            _ => {}
+        }
+        self.tagged(&tag, &reply);
+        self.after_answer();
     }
 
     /// Sends a SASL challenge; the answer comes as [`Event::SaslResponse`] or [`Event::SaslAborted`].
     pub fn challenge(&mut self, challenge: &[u8]) {
-        let _ = challenge;
+        if let Some(Open::Login { tag }) = self.open.take() {
+            self.output.put(b"+ ");
+            self.output.put(wire::base64::encode(challenge).as_bytes());
+            self.output.put(b"\r\n");
+            self.framing = Framing::Sasl { tag };
+            self.after_answer();
+        }
     }
 
     /// Has the message of the open APPEND sent (after [`Event::AppendStart`]).
-    pub fn accept_literal(&mut self) {}
+    pub fn accept_literal(&mut self) {
+        match self.open.take() {
+            Some(Open::Append {
+                tag,
+                append,
+                literal,
+            }) => self.begin_message(tag, append, literal),
+            other => self.open = other,
+        }
+    }
+
+    fn begin_message(&mut self, tag: String, mut append: Append, literal: crate::parse::Literal) {
+        let size = usize::try_from(literal.size).unwrap_or(usize::MAX);
+        if append.message.try_reserve_exact(size).is_err() {
+            self.open = Some(Open::Append {
+                tag,
+                append,
+                literal,
+            });
+            return self.complete(Reply::no("Out of memory").with(Code::Limit));
+        }
+        if literal.synchronizing {
+            self.output.put(b"+ Ready for the message\r\n");
+        }
+        self.framing = Framing::Message {
+            tag,
+            append,
+            left: size,
+        };
+        self.after_answer();
+    }
 
     /// Begins idling (after [`crate::Command::Idle`]).
-    pub fn accept_idle(&mut self) {}
+    pub fn accept_idle(&mut self) {
+        match self.open.take() {
+            Some(Open::Idle { tag, .. }) => {
+                self.output.put(b"+ idling\r\n");
+                self.framing = Framing::Idle { tag };
+                self.after_answer();
+            }
+            other => self.open = other,
+        }
+    }
 
     /// Where the session stands.
     pub fn state(&self) -> State {
@@ -120,18 +284,128 @@ impl Session {
 
     /// True between [`Session::accept_idle`] and the event [`Event::IdleDone`].
     pub fn is_idling(&self) -> bool {
-        false
+        matches!(self.framing, Framing::Idle { .. })
+            && self.open.is_none()
+            && self.state != State::Logout
     }
 
     /// Whether the client enabled the capability. IMAP4rev2 decides the form of names and results, which the session
     /// looks after; it also asks for OLDNAME in LIST and silences RECENT.
     pub fn is_enabled(&self, capability: &Capability) -> bool {
-        let _ = capability;
-        false
+        self.utf8 && *capability == Capability::Imap4rev2
     }
 
     /// What the client told of itself by ID, for the log: short printable text, or `None`.
     pub fn client_id(&self) -> Option<&str> {
-        None
+        self.client_id.as_deref()
+    }
+
+    /// What is announced now (RFC 9051 §6.1.1).
+    pub(super) fn capabilities(&self) -> Vec<Capability> {
+        let all = self.config.capabilities.iter();
+        if self.state != State::NotAuthenticated {
+            return all
+                .filter(|capability| **capability != Capability::SaslIr)
+                .cloned()
+                .collect();
+        }
+        let mechanisms = if self.config.tls {
+            &self.config.mechanisms
+        } else {
+            &self.config.mechanisms_clear
+        };
+        let mut announced: Vec<Capability> = all
+            .filter(|capability| match capability {
+                Capability::SaslIr => !mechanisms.is_empty(),
+                // IDLE is of no use yet, but some libraries look for it only here (CPython's imaplib).
+                Capability::Imap4rev1
+                | Capability::Imap4rev2
+                | Capability::LiteralPlus
+                | Capability::LiteralMinus
+                | Capability::Id
+                | Capability::Enable
+                | Capability::Idle => true,
+                _ => false,
+            })
+            .cloned()
+            .collect();
+        if self.config.starttls && !self.config.tls {
+            announced.push(Capability::StartTls);
+        }
+        if !self.may_login() {
+            announced.push(Capability::LoginDisabled);
+        }
+        announced.extend(
+            mechanisms
+                .iter()
+                .map(|mechanism| Capability::Auth(mechanism.name().to_owned())),
+        );
+        announced
+    }
+
+    /// Whether LOGIN is allowed.
+    pub(super) fn may_login(&self) -> bool {
+        self.config.tls || self.config.login_clear
+    }
+
+    /// Writes a tagged reply.
+    pub(super) fn tagged(&mut self, tag: &str, reply: &Reply) {
+        encode::reply::reply(&mut self.output, tag, reply, self.utf8);
+    }
+
+    /// Writes an untagged reply.
+    pub(super) fn status(&mut self, reply: &Reply) {
+        self.tagged("*", reply);
+    }
+
+    /// Says BYE and closes. What else was received is not looked at.
+    pub(super) fn bye(&mut self, reply: Reply) {
+        if self.state == State::Logout {
+            return;
+        }
+        self.status(&reply);
+        self.state = State::Logout;
+        self.open = None;
+        self.input.clear();
+        self.text = Vec::new();
+    }
+
+    /// Counts a command that was not understood; too many of them end the session.
+    pub(super) fn count_bad(&mut self) {
+        self.bad = self.bad.saturating_add(1);
+    }
+
+    fn after_answer(&mut self) {
+        let limits = &self.config.limits;
+        let limit = if self.state == State::NotAuthenticated {
+            limits.bad_before_login
+        } else {
+            limits.bad
+        };
+        if self.shutting_down && self.open.is_none() && !matches!(self.framing, Framing::Tls) {
+            self.end_for_shutdown();
+        } else if self.bad >= limit {
+            self.bye(Reply::new(
+                Status::Bye,
+                "Too many commands that are not understood",
+            ));
+        }
+    }
+
+    fn end_for_shutdown(&mut self) {
+        self.bye(Reply::coded(
+            Status::Bye,
+            Code::Unavailable,
+            "The server shuts down",
+        ));
+    }
+
+    /// Answers a command that was refused inside.
+    pub(super) fn refuse(&mut self, tag: &str, reply: &Reply) {
+        if reply.status == Status::Bad {
+            self.count_bad();
+        }
+        self.tagged(tag, reply);
+        self.after_answer();
     }
 }

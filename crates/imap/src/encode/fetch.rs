@@ -1,0 +1,161 @@
+//! Items of the FETCH response.
+
+use wire::output::Output;
+
+use super::{astring, date_time, flags, literal_head, number};
+use crate::{Body, Fetched, Section, SectionText};
+
+/// The name of a section: `BODY[…]` or `BODY[…]<origin>`.
+///
+/// ```text
+/// "BODY" section ["<" number ">"]
+/// ```
+pub(crate) fn section_name(out: &mut Output, section: &Section, origin: Option<u64>) {
+    out.put(b"BODY[");
+    part(out, &section.part);
+    if let Some(text) = &section.text {
+        if !section.part.is_empty() {
+            out.put(b".");
+        }
+        section_text(out, text);
+    }
+    out.put(b"]");
+    self::origin(out, origin);
+}
+
+fn section_text(out: &mut Output, text: &SectionText) {
+    match text {
+        SectionText::Header => out.put(b"HEADER"),
+        SectionText::Text => out.put(b"TEXT"),
+        SectionText::Mime => out.put(b"MIME"),
+        SectionText::HeaderFields { names, not } => {
+            out.put(if *not {
+                b"HEADER.FIELDS.NOT ("
+            } else {
+                b"HEADER.FIELDS ("
+            });
+            super::separated(out, names, |out, name| astring(out, name.as_bytes(), false));
+            out.put(b")");
+        }
+    }
+}
+
+/// ```text
+/// section-part = nz-number *("." nz-number)
+/// ```
+pub(crate) fn part(out: &mut Output, part: &[u32]) {
+    for (index, &value) in part.iter().enumerate() {
+        if index > 0 {
+            out.put(b".");
+        }
+        number(out, value);
+    }
+}
+
+/// ```text
+/// ["<" number ">"]
+/// ```
+pub(crate) fn origin(out: &mut Output, origin: Option<u64>) {
+    if let Some(origin) = origin {
+        out.put(b"<");
+        number(out, origin);
+        out.put(b">");
+    }
+}
+
+/// ```text
+/// nstring
+/// ```
+///
+/// A literal, so that the octets go as they are; nothing looks at them. They hold no NUL unless the message came by
+/// a literal8.
+pub(crate) fn body(out: &mut Output, body: Body<'_>) {
+    match body {
+        Body::Nil => out.put(b"NIL"),
+        Body::Bytes([]) => out.put(b"\"\""),
+        Body::Owned(octets) if octets.is_empty() => out.put(b"\"\""),
+        Body::Bytes(octets) => {
+            literal_head(out, octets.len());
+            out.put(octets);
+        }
+        Body::Owned(octets) => {
+            literal_head(out, octets.len());
+            out.put_owned(octets);
+        }
+    }
+}
+
+/// ```text
+/// nstring / literal8
+/// ```
+///
+/// A literal8 only where it is needed (RFC 9051 §6.4.5.2): NUL can stand nowhere else.
+pub(crate) fn binary(out: &mut Output, octets: Body<'_>) {
+    let has_nul = match &octets {
+        Body::Nil => false,
+        Body::Bytes(octets) => memchr::memchr(0, octets).is_some(),
+        Body::Owned(octets) => memchr::memchr(0, octets).is_some(),
+    };
+    if has_nul {
+        out.put(b"~");
+    }
+    body(out, octets);
+}
+
+/// One item with its name.
+pub(crate) fn fetched(out: &mut Output, item: &Fetched) {
+    let bytes = |octets: &Option<Vec<u8>>| octets.clone().map_or(Body::Nil, Body::Owned);
+    match item {
+        Fetched::Uid(uid) => {
+            out.put(b"UID ");
+            number(out, *uid);
+        }
+        Fetched::Flags(list) => {
+            out.put(b"FLAGS ");
+            flags(out, list);
+        }
+        Fetched::InternalDate(moment) => {
+            out.put(b"INTERNALDATE ");
+            date_time(out, *moment);
+        }
+        Fetched::Rfc822Size(size) => {
+            out.put(b"RFC822.SIZE ");
+            number(out, *size);
+        }
+        Fetched::Structure { name, value } | Fetched::Other { name, value } => {
+            out.put(name.as_bytes());
+            out.put(b" ");
+            out.put(value);
+        }
+        Fetched::Body {
+            section,
+            origin,
+            body: octets,
+        } => {
+            section_name(out, section, *origin);
+            out.put(b" ");
+            body(out, bytes(octets));
+        }
+        Fetched::Binary {
+            part: numbers,
+            origin: from,
+            body: octets,
+        } => {
+            out.put(b"BINARY[");
+            part(out, numbers);
+            out.put(b"]");
+            origin(out, *from);
+            out.put(b" ");
+            binary(out, bytes(octets));
+        }
+        Fetched::BinarySize {
+            part: numbers,
+            size,
+        } => {
+            out.put(b"BINARY.SIZE[");
+            part(out, numbers);
+            out.put(b"] ");
+            number(out, *size);
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! Status responses.
+
+use wire::output::Output;
+
+use super::{atom, flag, number, number_set, separated, string};
+use crate::{Code, Flag, Reply, Status};
+
+/// Writes a status response with its line end; `tag` is `*` for an untagged one.
+///
+/// ```text
+/// response-tagged = tag SP resp-cond-state CRLF
+/// resp-text       = ["[" resp-text-code "]" SP] [text]
+/// ```
+pub(crate) fn reply(out: &mut Output, tag: &str, reply: &Reply, utf8: bool) {
+    out.put(tag.as_bytes());
+    out.put(match reply.status {
+        Status::Ok => b" OK ",
+        Status::No => b" NO ",
+        Status::Bad => b" BAD ",
+        Status::Bye => b" BYE ",
+        Status::PreAuth => b" PREAUTH ",
+    });
+    if let Some(code_) = &reply.code {
+        out.put(b"[");
+        code(out, code_, utf8);
+        out.put(b"] ");
+    }
+    text(out, &reply.text, reply.code.is_none(), utf8);
+    out.put(b"\r\n");
+}
+
+/// Human text. What cannot stand there is replaced: controls, and what is not ASCII for a client that knows only
+/// RFC 3501 (RFC 9051 §9, `text`). It is never empty, which RFC 3501 does not allow, and does not look like a code.
+fn text(out: &mut Output, text: &str, bare: bool, utf8: bool) {
+    let plain = |octet: u8| matches!(octet, b' '..=b'~') || (utf8 && octet >= 0x80);
+    if text.is_empty() {
+        return out.put(b"Done");
+    }
+    if text.bytes().all(plain) && !(bare && text.starts_with('[')) {
+        return out.put(text.as_bytes());
+    }
+    for (index, c) in text.chars().enumerate() {
+        match c {
+            '[' if bare && index == 0 => out.put(b"("),
+            ' '..='~' => out.put(&[c as u8]),
+            c if utf8 && !c.is_control() => out.put(c.encode_utf8(&mut [0; 4]).as_bytes()),
+            _ => out.put(b"?"),
+        }
+    }
+}
+
+/// ```text
+/// resp-text-code
+/// ```
+fn code(out: &mut Output, code: &Code, utf8: bool) {
+    let name: &[u8] = match code {
+        Code::Alert => b"ALERT",
+        Code::AlreadyExists => b"ALREADYEXISTS",
+        Code::AppendUid { .. } => b"APPENDUID ",
+        Code::AuthenticationFailed => b"AUTHENTICATIONFAILED",
+        Code::AuthorizationFailed => b"AUTHORIZATIONFAILED",
+        Code::BadCharset(_) => b"BADCHARSET",
+        Code::Cannot => b"CANNOT",
+        Code::Capability(_) => b"CAPABILITY",
+        Code::ClientBug => b"CLIENTBUG",
+        Code::Closed => b"CLOSED",
+        Code::ContactAdmin => b"CONTACTADMIN",
+        Code::CopyUid { .. } => b"COPYUID ",
+        Code::Corruption => b"CORRUPTION",
+        Code::Expired => b"EXPIRED",
+        Code::ExpungeIssued => b"EXPUNGEISSUED",
+        Code::HasChildren => b"HASCHILDREN",
+        Code::HighestModSeq(_) => b"HIGHESTMODSEQ ",
+        Code::InUse => b"INUSE",
+        Code::Limit => b"LIMIT",
+        Code::NoModSeq => b"NOMODSEQ",
+        Code::NonExistent => b"NONEXISTENT",
+        Code::NoPerm => b"NOPERM",
+        Code::NotSaved => b"NOTSAVED",
+        Code::OverQuota => b"OVERQUOTA",
+        Code::Parse => b"PARSE",
+        Code::PermanentFlags { .. } => b"PERMANENTFLAGS ",
+        Code::PrivacyRequired => b"PRIVACYREQUIRED",
+        Code::ReadOnly => b"READ-ONLY",
+        Code::ReadWrite => b"READ-WRITE",
+        Code::ServerBug => b"SERVERBUG",
+        Code::TooBig => b"TOOBIG",
+        Code::TryCreate => b"TRYCREATE",
+        Code::UidNext(_) => b"UIDNEXT ",
+        Code::UidNotSticky => b"UIDNOTSTICKY",
+        Code::UidValidity(_) => b"UIDVALIDITY ",
+        Code::Unavailable => b"UNAVAILABLE",
+        Code::UnknownCte => b"UNKNOWN-CTE",
+        Code::Unseen(_) => b"UNSEEN ",
+        Code::UseAttr => b"USEATTR",
+        Code::Other(text) => return other(out, text),
+    };
+    out.put(name);
+    match code {
+        Code::AppendUid { uid_validity, uids } => {
+            number(out, *uid_validity);
+            out.put(b" ");
+            number_set(out, uids);
+        }
+        Code::CopyUid {
+            uid_validity,
+            source,
+            destination,
+        } => {
+            number(out, *uid_validity);
+            out.put(b" ");
+            number_set(out, source);
+            out.put(b" ");
+            number_set(out, destination);
+        }
+        Code::BadCharset(charsets) if !charsets.is_empty() => {
+            out.put(b" (");
+            separated(out, charsets, |out, charset| {
+                if charset.bytes().all(crate::parse::is_atom_char) {
+                    atom(out, charset);
+                } else {
+                    string(out, charset.as_bytes(), utf8);
+                }
+            });
+            out.put(b")");
+        }
+        Code::Capability(capabilities) => {
+            for capability in capabilities {
+                out.put(b" ");
+                out.put(capability.to_string().as_bytes());
+            }
+        }
+        Code::PermanentFlags {
+            flags,
+            new_keywords,
+        } => permanent_flags(out, flags, *new_keywords),
+        Code::UidNext(value) | Code::UidValidity(value) | Code::Unseen(value) => {
+            number(out, *value)
+        }
+        Code::HighestModSeq(value) => number(out, *value),
+        _ => {}
+    }
+}
+
+/// ```text
+/// "(" [flag-perm *(SP flag-perm)] ")"
+/// ```
+fn permanent_flags(out: &mut Output, flags: &[Flag], new_keywords: bool) {
+    out.put(b"(");
+    separated(out, flags, flag);
+    if new_keywords {
+        out.put(if flags.is_empty() { b"\\*" } else { b" \\*" });
+    }
+    out.put(b")");
+}
+
+/// A code this crate knows nothing of: any octets but those that would end it.
+fn other(out: &mut Output, text: &str) {
+    let replaced: String = text
+        .chars()
+        .map(|c| {
+            if matches!(c, ' '..='~') && c != ']' {
+                c
+            } else {
+                '_'
+            }
+        })
+        .collect();
+    out.put(replaced.as_bytes());
+}
