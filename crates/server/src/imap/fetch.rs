@@ -61,7 +61,6 @@ pub async fn fetch(
     );
     let plan = Arc::new(plan);
     let db = imap.shared.db.clone();
-    let selected = imap.selected()?;
     let mut runs = runs.into_iter();
     let mut run = runs.next();
     let mut left: Vec<(u32, Entry)> = Vec::new();
@@ -84,12 +83,36 @@ pub async fn fetch(
         if left.is_empty() {
             break;
         }
-        let piece = load(&db, account, mailbox, &plan, std::mem::take(&mut left)).await?;
+        let mut piece = load(
+            &db,
+            account,
+            mailbox,
+            &plan,
+            std::mem::take(&mut left),
+            PIECE_OCTETS,
+        )
+        .await?;
+        // A large message counts against the memory for messages until it is on its way.
+        let mut permit = None;
+        missing |= piece.missing;
+        if let Some(large) = piece.large {
+            permit = Some(
+                imap.shared
+                    .budget
+                    .reserve(large as u64)
+                    .await
+                    .map_err(|_| error::NO_MEMORY)?,
+            );
+            piece = load(&db, account, mailbox, &plan, piece.left, large).await?;
+        }
         if piece.unknown_encoding {
             return Ok(error::UNKNOWN_ENCODING);
         }
         missing |= piece.missing;
-        left = write(selected, link, &plan, piece).await?;
+        left = write(imap.selected()?, link, &plan, piece).await?;
+        if permit.is_some() {
+            link.flush().await?;
+        }
         tokio::task::yield_now().await;
     }
     // RFC 2180 §4.1: messages that others expunged, which could not be told yet, have nothing left to fetch. A UID may name
@@ -210,6 +233,8 @@ struct Piece {
     missing: bool,
     /// A part cannot be decoded.
     unknown_encoding: bool,
+    /// The first message needs so many octets, more than there was room for; nothing was loaded.
+    large: Option<usize>,
 }
 
 struct Row {
@@ -230,12 +255,13 @@ async fn load(
     mailbox: MailboxId,
     plan: &Arc<Plan>,
     wanted: Vec<(u32, Entry)>,
+    room: usize,
 ) -> ::store::Result<Piece> {
     let plan = Arc::clone(plan);
     db.blocking(move |store| {
         let mut piece = rows(store, account, mailbox, &plan, wanted)?;
         if plan.columns.is_some_and(|columns| columns.body) {
-            octets(store, &plan, &mut piece)?;
+            octets(store, &plan, &mut piece, room)?;
         }
         Ok(piece)
     })
@@ -321,36 +347,31 @@ fn runs_between(wanted: &[(u32, Entry)]) -> Vec<UidRange> {
     runs
 }
 
-/// Reads the octets that the rows need, until the piece is full.
-fn octets(store: &Store, plan: &Plan, piece: &mut Piece) -> ::store::Result<()> {
+/// Reads the octets that the rows need, as many as there is room for.
+fn octets(store: &Store, plan: &Plan, piece: &mut Piece, room: usize) -> ::store::Result<()> {
     let mut total = 0usize;
     let mut full_at = None;
     for (at, row) in piece.rows.iter_mut().enumerate() {
-        if total > PIECE_OCTETS {
+        let Some(body) = &row.body else { continue };
+        let stored = piece.text.get(row.index.clone()).unwrap_or_default();
+        let index = mime::Index::from_bytes(stored).ok();
+        // Without an index, because another version wrote it, the message itself says what is where.
+        let whole = 0..usize::try_from(body.size).unwrap_or(usize::MAX);
+        let range = index
+            .as_ref()
+            .map_or(whole, |index| section::extent(&plan.attributes, index));
+        if range.len() > room.saturating_sub(total) {
+            piece.large = (at == 0).then_some(range.len());
             full_at = Some(at);
             break;
         }
-        let Some(body) = &row.body else { continue };
-        let stored = piece.text.get(row.index.clone()).unwrap_or_default();
-        let (index, span) = match mime::Index::from_bytes(stored) {
-            Ok(index) => {
-                let range = section::extent(&plan.attributes, &index);
-                let octets = store.body_range(body, range.start as u64..range.end as u64)?;
-                (
-                    index,
-                    Span {
-                        start: range.start,
-                        octets,
-                    },
-                )
-            }
-            // Written by another version: the message says it again.
-            Err(_) => {
-                let octets = store.body(body)?;
-                (mime::Index::parse(&octets), Span { start: 0, octets })
-            }
+        total = total.saturating_add(range.len());
+        let octets = store.body_range(body, range.start as u64..range.end as u64)?;
+        let index = index.unwrap_or_else(|| mime::Index::parse(&octets));
+        let span = Span {
+            start: range.start,
+            octets,
         };
-        total = total.saturating_add(span.octets.len());
         row.values = section::values(&plan.attributes, &index, span);
         piece.unknown_encoding |= row.values.contains(&Value::UnknownEncoding);
     }

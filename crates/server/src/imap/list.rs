@@ -9,9 +9,8 @@ use ::imap::{
     List, ListEntry, ListPattern, MailboxAttribute, MailboxName, Namespace, NamespaceEntry, Reply,
     SpecialUse, Untagged,
 };
-use ::store::{AccountId, Mailbox};
+use ::store::{AccountId, Mailbox, Snapshot};
 
-use super::error::Failure;
 use super::pattern::{Pattern, parents};
 use super::{Answer, Imap, Link, status};
 
@@ -22,19 +21,15 @@ struct Names {
 }
 
 impl Names {
-    async fn read(imap: &Imap, account: AccountId) -> Result<Names, Failure> {
-        let read = imap.shared.db.read(move |snapshot| {
-            let mailboxes = snapshot.mailboxes(account)?;
-            let subscribed = snapshot.subscriptions(account)?;
-            Ok(Names {
-                mailboxes: mailboxes
-                    .into_iter()
-                    .map(|mailbox| (mailbox.name.clone(), mailbox))
-                    .collect(),
-                subscribed: subscribed.into_iter().collect(),
-            })
-        });
-        Ok(read.await?)
+    fn read(snapshot: &Snapshot<'_>, account: AccountId) -> ::store::Result<Names> {
+        let mailboxes = snapshot.mailboxes(account)?;
+        Ok(Names {
+            mailboxes: mailboxes
+                .into_iter()
+                .map(|mailbox| (mailbox.name.clone(), mailbox))
+                .collect(),
+            subscribed: snapshot.subscriptions(account)?.into_iter().collect(),
+        })
     }
 
     fn has_children(&self, name: &str) -> bool {
@@ -89,8 +84,12 @@ pub async fn list(imap: &mut Imap, link: &mut Link, list: List) -> Answer {
         return Ok(Reply::ok("listed"));
     }
     let account = imap.account()?;
-    let names = Names::read(imap, account).await?;
-    for entry in entries(&names, &list) {
+    // Matching many patterns against many names takes its time (attack A20): not on a thread that others need.
+    let read = imap
+        .shared
+        .db
+        .read(move |snapshot| Ok(entries(&Names::read(snapshot, account)?, &list)));
+    for entry in read.await? {
         link.session.untagged(&Untagged::List(entry));
         link.flush_if_full().await?;
     }
@@ -151,8 +150,20 @@ pub async fn lsub(
     pattern: &ListPattern,
 ) -> Answer {
     let account = imap.account()?;
-    let names = Names::read(imap, account).await?;
     let pattern = Pattern::new(pattern.after(reference).as_str());
+    let read = imap
+        .shared
+        .db
+        .read(move |snapshot| Ok(subscribed(&Names::read(snapshot, account)?, &pattern)));
+    for entry in read.await? {
+        link.session.untagged(&Untagged::Lsub(entry));
+        link.flush_if_full().await?;
+    }
+    Ok(Reply::ok("listed"))
+}
+
+fn subscribed(names: &Names, pattern: &Pattern) -> Vec<ListEntry> {
+    let mut entries = Vec::new();
     for name in with_levels(names.subscribed.iter().map(String::as_str)) {
         let subscribed = names.subscribed.contains(name);
         if !pattern.matches(name) || !(subscribed || pattern.ends_in_percent()) {
@@ -165,10 +176,9 @@ pub async fn lsub(
         if !subscribed || !names.mailboxes.contains_key(name) {
             entry.attributes.push(MailboxAttribute::NoSelect);
         }
-        link.session.untagged(&Untagged::Lsub(entry));
-        link.flush_if_full().await?;
+        entries.push(entry);
     }
-    Ok(Reply::ok("listed"))
+    entries
 }
 
 /// NAMESPACE: one's own mailboxes, without prefix; there are no others.
@@ -185,13 +195,12 @@ pub fn namespace(link: &mut Link) -> Reply {
 }
 
 /// The LIST response that SELECT gives (RFC 9051 §6.3.2).
-pub async fn one(
-    imap: &Imap,
+pub fn one(
+    snapshot: &Snapshot<'_>,
     account: AccountId,
     mailbox: &Mailbox,
-) -> Result<Option<ListEntry>, Failure> {
-    let names = Names::read(imap, account).await?;
-    Ok(names.entry(&mailbox.name, true))
+) -> ::store::Result<Option<ListEntry>> {
+    Ok(Names::read(snapshot, account)?.entry(&mailbox.name, true))
 }
 
 /// Patterns ready to match. In extended LIST empty ones mean nothing (RFC 9051 §6.3.9).

@@ -64,18 +64,6 @@ impl Pattern {
         self.ends_in_percent
     }
 
-    /// The name, if the pattern has no wildcard and so can match this one only.
-    pub fn literal(&self) -> Option<&str> {
-        let plain = self
-            .stay
-            .iter()
-            .chain(&self.stay_in_level)
-            .all(|word| *word == 0);
-        plain
-            .then(|| std::str::from_utf8(&self.literals).ok())
-            .flatten()
-    }
-
     /// Whether the pattern matches a name. `INBOX` as the first level compares without case (RFC 9051 §5.1).
     pub fn matches(&self, name: &str) -> bool {
         let caseless = match name.get(..5) {

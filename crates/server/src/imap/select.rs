@@ -13,18 +13,23 @@ pub async fn select(
     read_only: bool,
 ) -> Answer {
     let account = imap.account()?;
-    let db = &imap.shared.db;
-    let found = db.glance(|snapshot| snapshot.mailbox(account, name.as_str()))?;
-    let Some(mailbox) = found else {
+    let wanted = name.as_str().to_owned();
+    let opened = imap.shared.db.blocking(move |store| {
+        let found = store.read(|snapshot| {
+            let Some(mailbox) = snapshot.mailbox(account, &wanted)? else {
+                return Ok(None);
+            };
+            let entry = list::one(snapshot, account, &mailbox)?;
+            Ok(Some((mailbox.id, entry)))
+        })?;
+        let Some((id, entry)) = found else {
+            return Ok(None);
+        };
+        Ok(Some((id, entry, store.view(account, id)?)))
+    });
+    let Some((id, entry, view)) = opened.await? else {
         return Err(error::NO_MAILBOX.into());
     };
-    let entry = list::one(imap, account, &mailbox).await?;
-    let id = mailbox.id;
-    let view = imap
-        .shared
-        .db
-        .blocking(move |store| store.view(account, id))
-        .await?;
     let selected = Selected::new(account, id, view, read_only);
     if selected.told.gone() {
         return Err(error::NO_MAILBOX.into());

@@ -80,10 +80,11 @@ fn header_has(part: &Part<'_>, needle: &Needle) -> bool {
     part.fields().any(|field| {
         // Most fields are plain ASCII on one line: no copy for them.
         let raw = field.raw();
-        if memchr::memmem::find(raw, b"=?").is_none() && !folded(field.value()) {
-            if let Some(answer) = needle.is_in_octets(raw) {
-                return answer;
-            }
+        if memchr::memmem::find(raw, b"=?").is_none()
+            && !folded(field.value())
+            && let Some(answer) = needle.is_in_octets(raw)
+        {
+            return answer;
         }
         needle.is_in(&format!("{}: {}", field.name_text(), field.text()))
     })

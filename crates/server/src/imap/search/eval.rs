@@ -97,15 +97,6 @@ impl Key {
         }
     }
 
-    /// How many keys there are, this one included: the cost of one evaluation.
-    pub fn count(&self) -> u64 {
-        match self {
-            Key::Not(key) => 1 + key.count(),
-            Key::And(keys) | Key::Or(keys) => 1 + keys.iter().map(Key::count).sum::<u64>(),
-            _ => 1,
-        }
-    }
-
     /// Puts cheap keys before dear ones, everywhere.
     pub fn order(&mut self) {
         match self {
@@ -172,6 +163,9 @@ fn sent(stored: &[u8]) -> Option<i64> {
 }
 
 fn subject(stored: &[u8], needle: &Needle) -> bool {
+    if !needle.may_be_in(stored) {
+        return false;
+    }
     let value = envelope::member(stored, Member::Subject);
     envelope::string(value).is_some_and(|subject| decoded_is_in(&subject, needle))
 }
@@ -182,6 +176,9 @@ fn address(stored: &[u8], member: Member, needle: &Needle) -> bool {
     // The empty text asks whether the field is there.
     if needle.is_empty() {
         return value.first() == Some(&b'(');
+    }
+    if !needle.may_be_in(stored) {
+        return false;
     }
     envelope::addresses(value).any(|address| {
         if address

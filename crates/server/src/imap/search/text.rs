@@ -14,11 +14,25 @@ pub struct Needle {
     folded: String,
     /// For needles in ASCII: where in it its rarest octet is. They are searched without folding the text.
     rare: Option<(usize, u8)>,
+    /// The longest piece of it that an envelope would hold in one stretch, where it is in ASCII.
+    piece: Option<Box<Needle>>,
 }
 
 impl Needle {
     /// A needle for a text in any case.
     pub fn new(text: &str) -> Needle {
+        let mut needle = Needle::whole(text);
+        let piece = needle
+            .folded
+            .split(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '.' | '-' | '_'))
+            .max_by_key(|piece| piece.len());
+        needle.piece = piece
+            .filter(|piece| needle.rare.is_some() && !piece.is_empty())
+            .map(|piece| Box::new(Needle::whole(piece)));
+        needle
+    }
+
+    fn whole(text: &str) -> Needle {
         let folded = fold(text);
         // Kelvin sign and dotted capital I fold into ASCII; a needle made of them must not take the short way wrongly,
         // which it does not: the short way looks at the folded needle, and at unfolded ASCII text.
@@ -26,7 +40,11 @@ impl Needle {
             .is_ascii()
             .then(|| rarest(folded.as_bytes()))
             .flatten();
-        Needle { folded, rare }
+        Needle {
+            folded,
+            rare,
+            piece: None,
+        }
     }
 
     /// True for the needle that every text contains.
@@ -43,6 +61,19 @@ impl Needle {
             Some(rare) => ascii_find(text.as_bytes(), self.folded.as_bytes(), rare),
             None if text.is_ascii() => false,
             None => memmem::find(fold(text).as_bytes(), self.folded.as_bytes()).is_some(),
+        }
+    }
+
+    /// Whether some text of a stored envelope may contain the needle. No is certain: then there are no encoded words in
+    /// it, and a piece of the needle that no quoting or list syntax can part is nowhere in it. One scan instead of a
+    /// reading for the messages that do not match, which are most.
+    pub fn may_be_in(&self, envelope: &[u8]) -> bool {
+        match &self.piece {
+            Some(piece) => {
+                piece.is_in_octets(envelope) != Some(false)
+                    || memmem::find(envelope, b"=?").is_some()
+            }
+            None => true,
         }
     }
 
@@ -120,6 +151,23 @@ mod tests {
         ] {
             assert_eq!(Needle::new(needle).is_in(text), expected, "{needle} {text}");
         }
+    }
+
+    #[test]
+    fn an_envelope_is_ruled_out_only_for_certain() {
+        let stored = b"(NIL \"topic 77\" ((\"Ann B\" NIL \"ann\" \"x.test\")) NIL)";
+        for (needle, may) in [
+            ("ann@x.test", true),
+            ("ann@y.test", true),
+            ("bob@y.example", false),
+            ("77", true),
+            ("78", false),
+            ("@", true),
+            ("\u{e4}78", true),
+        ] {
+            assert_eq!(Needle::new(needle).may_be_in(stored), may, "{needle}");
+        }
+        assert!(Needle::new("zzz").may_be_in(b"(NIL \"=?utf-8?q?x?=\")"));
     }
 
     #[test]
