@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod address;
+mod body;
 pub mod charset;
 pub mod date;
 pub mod decode;
@@ -10,6 +11,7 @@ pub mod encoded_word;
 mod field;
 pub mod file_name;
 pub mod header;
+pub mod html;
 pub mod ids;
 pub mod imap;
 mod index;
@@ -18,7 +20,9 @@ mod name;
 mod param;
 mod parse;
 mod utf7;
+pub mod write;
 
+pub use body::BodyLists;
 pub use address::{AddressList, Mailbox};
 pub use date::DateTime;
 pub use defect::{Defect, DefectKind};

@@ -371,6 +371,17 @@ impl<'a> Part<'a> {
         crate::charset::decode_into(&bytes, charset.as_deref().map(str::as_bytes), out) && whole
     }
 
+    /// As [`Part::text`], from the first octets of the body alone.
+    pub fn text_up_to(&self, octets: usize) -> (String, bool) {
+        let raw = self.raw_body();
+        let mut bytes = Vec::new();
+        let whole = crate::decode::body(raw.get(..octets.min(raw.len())).unwrap_or_default(), self.encoding(), &mut bytes);
+        let mut out = String::new();
+        let charset = self.charset();
+        let read = crate::charset::decode_into(&bytes, charset.as_deref().map(str::as_bytes), &mut out);
+        (out, whole && read && raw.len() <= octets)
+    }
+
     /// The body as text, and whether it was whole.
     pub fn text(&self) -> (String, bool) {
         let mut out = String::new();
