@@ -35,14 +35,24 @@ impl Message<'_> {
     /// ```
     pub fn body_lists(&self) -> BodyLists<'_> {
         let mut lists = BodyLists::default();
-        collect(&[self.root()], "mixed", Way { alternative: false, to_text: true, to_html: true }, &mut lists);
+        collect(
+            &[self.root()],
+            "mixed",
+            Way {
+                alternative: false,
+                to_text: true,
+                to_html: true,
+            },
+            &mut lists,
+        );
         lists
     }
 
     /// The part that `cid:` followed by this id refers to (RFC 2392).
     pub fn by_content_id(&self, id: &str) -> Option<Part<'_>> {
         let id = id.trim_start_matches('<').trim_end_matches('>');
-        self.parts().find(|part| part.content_id().is_some_and(|own| own == id))
+        self.parts()
+            .find(|part| part.content_id().is_some_and(|own| own == id))
     }
 
     /// Up to 256 characters of what the message says, without quoted lines and surplus blanks.
@@ -55,13 +65,21 @@ impl Message<'_> {
             }
             // Enough for 256 characters of any text with some quoting before them.
             let (text, _) = part.text_up_to(PREVIEW_SOURCE);
-            let text = if part.is("text", "html") { crate::html::to_text_plainly(&text) } else { text };
+            let text = if part.is("text", "html") {
+                crate::html::to_text_plainly(&text)
+            } else {
+                text
+            };
             add_preview(&text, &mut out);
             if out.chars().count() >= PREVIEW {
                 break;
             }
         }
-        out.chars().take(PREVIEW).collect::<String>().trim_end().to_string()
+        out.chars()
+            .take(PREVIEW)
+            .collect::<String>()
+            .trim_end()
+            .to_string()
     }
 }
 
@@ -125,9 +143,13 @@ fn collect<'a>(parts: &[Part<'a>], subtype: &str, mut way: Way, lists: &mut Body
     if subtype == "alternative" && way.to_text && way.to_html {
         // Only one kind is there: it stands for the other too.
         if lists.text.len() == text_before {
-            lists.text.extend_from_slice(lists.html.get(html_before..).unwrap_or_default());
+            lists
+                .text
+                .extend_from_slice(lists.html.get(html_before..).unwrap_or_default());
         } else if lists.html.len() == html_before {
-            lists.html.extend_from_slice(lists.text.get(text_before..).unwrap_or_default());
+            lists
+                .html
+                .extend_from_slice(lists.text.get(text_before..).unwrap_or_default());
         }
     }
 }
@@ -138,7 +160,9 @@ fn is_media(part: Part) -> bool {
 
 fn is_inline(part: Part, index: usize, subtype: &str) -> bool {
     let shown = part.is("text", "plain") || part.is("text", "html") || is_media(part);
-    let attached = part.disposition().is_some_and(|(token, _)| token == "attachment");
+    let attached = part
+        .disposition()
+        .is_some_and(|(token, _)| token == "attachment");
     part.kind() == Kind::Leaf
         && shown
         && !attached
@@ -153,18 +177,35 @@ mod tests {
     fn lists(raw: &[u8]) -> [Vec<u32>; 3] {
         let message = Message::parse(raw);
         let lists = message.body_lists();
-        [lists.text, lists.html, lists.attachments].map(|list| list.iter().map(|part| part.id()).collect())
+        [lists.text, lists.html, lists.attachments]
+            .map(|list| list.iter().map(|part| part.id()).collect())
     }
 
     #[test]
     fn usual_structures() {
-        let both = Builder::new().text("t").html("<p>h").inline(PartBuilder::bytes("image/png", *b"i").inline("c")).attach(PartBuilder::bytes("application/pdf", *b"p").attachment("p.pdf")).to_vec();
+        let both = Builder::new()
+            .text("t")
+            .html("<p>h")
+            .inline(PartBuilder::bytes("image/png", *b"i").inline("c"))
+            .attach(PartBuilder::bytes("application/pdf", *b"p").attachment("p.pdf"))
+            .to_vec();
         // 0 mixed, 1 alternative, 2 text, 3 related, 4 html, 5 image, 6 pdf
         assert_eq!(lists(&both), [vec![2], vec![4], vec![5, 6]]);
-        assert_eq!(Message::parse(&both).by_content_id("c").map(|part| part.id()), Some(5));
-        assert_eq!(lists(&Builder::new().html("<p>h").to_vec()), [vec![0], vec![0], vec![]]);
+        assert_eq!(
+            Message::parse(&both)
+                .by_content_id("c")
+                .map(|part| part.id()),
+            Some(5)
+        );
+        assert_eq!(
+            lists(&Builder::new().html("<p>h").to_vec()),
+            [vec![0], vec![0], vec![]]
+        );
         assert_eq!(lists(b"\r\nhello"), [vec![0], vec![0], vec![]]);
-        let nested = Builder::new().text("see").attach(PartBuilder::message("Subject: x\r\n\r\ninner")).to_vec();
+        let nested = Builder::new()
+            .text("see")
+            .attach(PartBuilder::message("Subject: x\r\n\r\ninner"))
+            .to_vec();
         assert_eq!(lists(&nested), [vec![1], vec![1], vec![2]]);
     }
 
@@ -183,8 +224,14 @@ mod tests {
                             PartBuilder::multipart(
                                 "alternative",
                                 [
-                                    PartBuilder::multipart("mixed", [text("B"), image("C").inline("c"), text("D")]),
-                                    PartBuilder::multipart("related", [PartBuilder::html("E"), image("F")]),
+                                    PartBuilder::multipart(
+                                        "mixed",
+                                        [text("B"), image("C").inline("c"), text("D")],
+                                    ),
+                                    PartBuilder::multipart(
+                                        "related",
+                                        [PartBuilder::html("E"), image("F")],
+                                    ),
                                 ],
                             ),
                             image("G").attachment("g.jpg"),
@@ -198,7 +245,16 @@ mod tests {
             .to_vec();
         let message = Message::parse(&raw);
         let lists = message.body_lists();
-        let names = |list: &[crate::Part]| list.iter().map(|part| String::from_utf8_lossy(&part.decoded().0).chars().next().unwrap()).collect::<String>();
+        let names = |list: &[crate::Part]| {
+            list.iter()
+                .map(|part| {
+                    String::from_utf8_lossy(&part.decoded().0)
+                        .chars()
+                        .next()
+                        .unwrap()
+                })
+                .collect::<String>()
+        };
         assert_eq!(names(&lists.text), "ABCDK");
         assert_eq!(names(&lists.html), "AEK");
         assert_eq!(names(&lists.attachments), "CFGHS");

@@ -20,7 +20,10 @@ pub fn to_text_plainly(html: &str) -> String {
 /// Behind the `<` of a tag; what is after the tag, or after the element if it has no text.
 fn skip_tag<'a>(tag: &'a str, out: &mut String) -> &'a str {
     if let Some(comment) = tag.strip_prefix("!--") {
-        return comment.find("-->").and_then(|at| comment.get(at + 3..)).unwrap_or_default();
+        return comment
+            .find("-->")
+            .and_then(|at| comment.get(at + 3..))
+            .unwrap_or_default();
     }
     if !tag.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '/' | '!' | '?')) {
         out.push('<');
@@ -28,16 +31,43 @@ fn skip_tag<'a>(tag: &'a str, out: &mut String) -> &'a str {
     }
     let end = tag.find('>').map_or(tag.len(), |at| at + 1);
     let (inside, rest) = tag.split_at_checked(end).unwrap_or((tag, ""));
-    let name: String = inside.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '/').collect::<String>().to_ascii_lowercase();
-    if matches!(name.as_str(), "script" | "style" | "title" | "head") && !inside.ends_with("/>") && name != "head" {
+    let name: String = inside
+        .chars()
+        .take_while(|c| c.is_ascii_alphanumeric() || *c == '/')
+        .collect::<String>()
+        .to_ascii_lowercase();
+    if matches!(name.as_str(), "script" | "style" | "title" | "head")
+        && !inside.ends_with("/>")
+        && name != "head"
+    {
         let close = format!("</{name}");
         let at = find_ignoring_case(rest, &close).unwrap_or(rest.len());
         let tail = rest.get(at..).unwrap_or_default();
-        return tail.find('>').and_then(|at| tail.get(at + 1..)).unwrap_or_default();
+        return tail
+            .find('>')
+            .and_then(|at| tail.get(at + 1..))
+            .unwrap_or_default();
     }
     let block = matches!(
         name.trim_start_matches('/'),
-        "p" | "br" | "div" | "li" | "ul" | "ol" | "tr" | "td" | "th" | "table" | "h1" | "h2" | "h3" | "h4" | "h5" | "h6" | "blockquote" | "pre" | "hr"
+        "p" | "br"
+            | "div"
+            | "li"
+            | "ul"
+            | "ol"
+            | "tr"
+            | "td"
+            | "th"
+            | "table"
+            | "h1"
+            | "h2"
+            | "h3"
+            | "h4"
+            | "h5"
+            | "h6"
+            | "blockquote"
+            | "pre"
+            | "hr"
     );
     if block {
         out.push('\n');
@@ -47,20 +77,29 @@ fn skip_tag<'a>(tag: &'a str, out: &mut String) -> &'a str {
 
 fn find_ignoring_case(text: &str, wanted: &str) -> Option<usize> {
     let bytes = text.as_bytes();
-    memchr::memchr_iter(b'<', bytes)
-        .find(|at| bytes.get(*at..*at + wanted.len()).is_some_and(|found| found.eq_ignore_ascii_case(wanted.as_bytes())))
+    memchr::memchr_iter(b'<', bytes).find(|at| {
+        bytes
+            .get(*at..*at + wanted.len())
+            .is_some_and(|found| found.eq_ignore_ascii_case(wanted.as_bytes()))
+    })
 }
 
 /// At an `&`.
 fn entity<'a>(tail: &'a str, out: &mut String) -> &'a str {
     let body = tail.get(1..).unwrap_or_default();
-    let end = body.bytes().take(32).take_while(|b| b.is_ascii_alphanumeric() || *b == b'#').count();
+    let end = body
+        .bytes()
+        .take(32)
+        .take_while(|b| b.is_ascii_alphanumeric() || *b == b'#')
+        .count();
     let (name, rest) = body.split_at_checked(end).unwrap_or((body, ""));
     let rest = rest.strip_prefix(';').unwrap_or(rest);
-    let number = name.strip_prefix('#').and_then(|digits| match digits.strip_prefix(['x', 'X']) {
-        Some(hex) => u32::from_str_radix(hex, 16).ok(),
-        None => digits.parse().ok(),
-    });
+    let number = name
+        .strip_prefix('#')
+        .and_then(|digits| match digits.strip_prefix(['x', 'X']) {
+            Some(hex) => u32::from_str_radix(hex, 16).ok(),
+            None => digits.parse().ok(),
+        });
     let found = match name {
         "amp" => Some('&'),
         "lt" => Some('<'),
@@ -110,7 +149,10 @@ mod tests {
             ("a<b>b</b>c", "abc"),
             ("<p>a<br>b", "\na\nb"),
             ("<STYLE>x<y></style >z<script>alert('<p>')</script>", "z"),
-            ("1 < 2 &amp; 3 &#x3e; 2 &unknown; &#99999999;", "1 < 2 & 3 > 2 &unknown; &#99999999;"),
+            (
+                "1 < 2 &amp; 3 &#x3e; 2 &unknown; &#99999999;",
+                "1 < 2 & 3 > 2 &unknown; &#99999999;",
+            ),
             ("a<!-- <b> -->c<", "ac<"),
             ("<p", "\n"),
             ("&", "&"),

@@ -375,10 +375,15 @@ impl<'a> Part<'a> {
     pub fn text_up_to(&self, octets: usize) -> (String, bool) {
         let raw = self.raw_body();
         let mut bytes = Vec::new();
-        let whole = crate::decode::body(raw.get(..octets.min(raw.len())).unwrap_or_default(), self.encoding(), &mut bytes);
+        let whole = crate::decode::body(
+            raw.get(..octets.min(raw.len())).unwrap_or_default(),
+            self.encoding(),
+            &mut bytes,
+        );
         let mut out = String::new();
         let charset = self.charset();
-        let read = crate::charset::decode_into(&bytes, charset.as_deref().map(str::as_bytes), &mut out);
+        let read =
+            crate::charset::decode_into(&bytes, charset.as_deref().map(str::as_bytes), &mut out);
         (out, whole && read && raw.len() <= octets)
     }
 

@@ -16,7 +16,7 @@ const WORD: usize = 75;
 /// ```
 /// use waxwing_mime::write::header;
 /// assert_eq!(header::text("Subject", "Hello"), "Subject: Hello\r\n");
-/// assert_eq!(header::text("Subject", "caf\u{e9}"), "Subject: =?utf-8?q?caf=C3=A9?=\r\n");
+/// assert_eq!(header::text("Subject", "a caf\u{e9}"), "Subject: =?utf-8?q?a_caf=C3=A9?=\r\n");
 /// ```
 pub fn text(name: &str, value: &str) -> String {
     let mut line = Line::new(name);
