@@ -403,7 +403,8 @@ fn message_row(row: &dyn Row, columns: Columns) -> Result<MessageRow<'_>> {
     })
 }
 
-fn body_ref(row: &dyn Row, first: usize) -> Result<BodyRef> {
+/// A body from five columns.
+pub(crate) fn body_ref(row: &dyn Row, first: usize) -> Result<BodyRef> {
     Ok(BodyRef {
         id: BodyId(row.int(first)?),
         pack: row.u32(first + 1)?,

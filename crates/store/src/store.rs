@@ -209,13 +209,7 @@ impl Store {
                 &joined
             }
         };
-        let index = mime::Index::parse(raw);
-        Ok(Content {
-            body,
-            envelope: mime::imap::envelope(&index, raw),
-            body_structure: mime::imap::bodystructure(&index, raw),
-            index: index.to_bytes(),
-        })
+        Ok(Content::parse(body, raw))
     }
 
     /// A whole message, verified against its checksum (`Corrupt` when that fails).

@@ -396,6 +396,19 @@ pub struct Content {
     pub body_structure: Vec<u8>,
 }
 
+impl Content {
+    /// Parses what is at `body`.
+    pub fn parse(body: BodyRef, raw: &[u8]) -> Content {
+        let index = mime::Index::parse(raw);
+        Content {
+            body,
+            envelope: mime::imap::envelope(&index, raw),
+            body_structure: mime::imap::bodystructure(&index, raw),
+            index: index.to_bytes(),
+        }
+    }
+}
+
 /// Into which mailbox a delivery goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
