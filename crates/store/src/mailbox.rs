@@ -56,7 +56,9 @@ pub(crate) fn normal_name(name: &str) -> Result<String> {
     let wrong =
         |c: char| c.is_control() || c == '*' || c == '%' || matches!(c, '\u{2028}' | '\u{2029}');
     let levels = name.split('/').count();
-    if name.split('/').any(str::is_empty) || name.contains(wrong) {
+    // Names never become paths here; but exports and other programs make paths of names, and `..` says nothing else.
+    let path_like = |level: &str| matches!(level, "" | "." | "..");
+    if name.split('/').any(path_like) || name.contains(wrong) {
         return Err(Error::Invalid("mailbox name".into()));
     }
     if name.len() > NAME || levels > LEVELS {

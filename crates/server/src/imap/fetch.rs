@@ -17,7 +17,7 @@ use ::store::{
 
 use super::error;
 use super::section::{self, Span, Value};
-use super::selected::{Expunges, Run, Selected, runs_of};
+use super::selected::{Expunges, Run, Selected, holds};
 use super::structure;
 use super::{Answer, Imap, Link};
 use crate::db::Db;
@@ -42,14 +42,15 @@ pub async fn fetch(
 ) -> Answer {
     let selected = imap.selected()?;
     let runs = selected.runs(set, uid)?;
+    let mut seen = Vec::new();
     if attributes.iter().any(FetchAttribute::sets_seen) && !selected.read_only {
         let expunges = if uid { Expunges::Told } else { Expunges::Kept };
-        see(imap, link, &runs, expunges).await?;
+        seen = see(imap, link, &runs, expunges).await?;
     }
     // With UIDs the sync above may have told expunges; then the numbers are looked up again.
     let selected = imap.selected()?;
     let runs = selected.runs(set, uid)?;
-    let plan = Plan::new(attributes);
+    let plan = Plan::new(attributes, seen);
     if plan.columns.is_none() {
         from_view(selected, link, &runs, &plan).await?;
         return Ok(Reply::ok("fetched"));
@@ -124,39 +125,41 @@ pub async fn fetch(
     }
 }
 
-/// Sets `\Seen`, durably, on what is going to be read, and tells it.
+/// Sets `\Seen`, durably, on what is going to be read. Returns the UIDs whose flags are not told yet: they go into the same
+/// response as the text (RFC 9051 §6.4.5), where clients look that take one response for one message.
 async fn see(
     imap: &mut Imap,
     link: &mut Link,
     runs: &[Run],
     expunges: Expunges,
-) -> Result<(), error::Failure> {
+) -> Result<Vec<UidRange>, error::Failure> {
     let selected = imap.selected()?;
     let told = &selected.told;
     let entries = runs
         .iter()
         .flat_map(|run| told.range(*run.start(), *run.end()));
-    let unseen = runs_of(
-        entries
-            .filter(|(_, entry)| !entry.flags.contains(Flags::SEEN))
-            .map(|(seq, _)| seq),
-    );
-    if unseen.is_empty() || selected.view.snapshot().gone() {
-        return Ok(());
+    let unseen = entries.filter(|(_, entry)| !entry.flags.contains(Flags::SEEN));
+    let uids = runs_of_uids(unseen);
+    if uids.is_empty() || selected.view.snapshot().gone() {
+        return Ok(Vec::new());
     }
-    let (account, mailbox, uids) = (selected.account, selected.mailbox, selected.uids(&unseen));
+    let (account, mailbox, stored) = (selected.account, selected.mailbox, uids.clone());
     let change = FlagChange {
         mode: FlagMode::Add,
         flags: Flags::SEEN,
         keywords: Vec::new(),
         unchanged_since: None,
     };
-    imap.shared
+    let write = imap
+        .shared
         .db
-        .write(move |tx| tx.store_flags(account, mailbox, &uids, &change))
+        .write(move |tx| tx.store_flags(account, mailbox, &stored, &change));
+    write.await?;
+    let selected = imap.selected()?;
+    selected
+        .sync_but(link, expunges, |entry| holds(&uids, entry.uid))
         .await?;
-    imap.selected()?.sync(link, expunges).await?;
-    Ok(())
+    Ok(uids)
 }
 
 /// What to answer, and what that needs.
@@ -164,10 +167,12 @@ struct Plan {
     attributes: Vec<FetchAttribute>,
     /// Columns of the rows; none if the view has everything.
     columns: Option<Columns>,
+    /// UIDs of messages whose flags are told although not asked for, because reading sets `\Seen`.
+    seen: Vec<UidRange>,
 }
 
 impl Plan {
-    fn new(mut attributes: Vec<FetchAttribute>) -> Plan {
+    fn new(mut attributes: Vec<FetchAttribute>, mut seen: Vec<UidRange>) -> Plan {
         use FetchAttribute::*;
         // Attack A21: what is asked for twice is answered once. The parser does this already for what is written alike.
         let mut once: Vec<FetchAttribute> = Vec::with_capacity(attributes.len());
@@ -184,10 +189,14 @@ impl Plan {
             envelope: any(|a| matches!(a, Envelope)),
             body_structure: any(|a| matches!(a, Body | BodyStructure)),
         };
+        if any(|a| matches!(a, Flags)) {
+            seen.clear();
+        }
         let view_only = !any(|a| !matches!(a, Uid | Flags));
         Plan {
             columns: (!view_only).then_some(columns),
             attributes: once,
+            seen,
         }
     }
 }
@@ -286,7 +295,7 @@ fn rows(
         snapshot.messages(
             account,
             mailbox,
-            &runs_between(&wanted),
+            &runs_of_uids(wanted.iter().copied()),
             columns,
             &mut |row| {
                 // Both ascend by UID; what is wanted and has no row was expunged.
@@ -331,18 +340,18 @@ fn rows(
     Ok(piece)
 }
 
-/// Runs of UIDs that hold what is wanted and nothing else the client knows.
-fn runs_between(wanted: &[(u32, Entry)]) -> Vec<UidRange> {
+/// Runs of UIDs that hold these messages and nothing else the client knows.
+fn runs_of_uids(wanted: impl Iterator<Item = (u32, Entry)>) -> Vec<UidRange> {
     let mut runs: Vec<UidRange> = Vec::new();
     let mut before = None;
     for (seq, entry) in wanted {
         match runs.last_mut() {
-            Some(run) if before.is_some_and(|before: u32| before.checked_add(1) == Some(*seq)) => {
+            Some(run) if before.is_some_and(|before: u32| before.checked_add(1) == Some(seq)) => {
                 *run = *run.start()..=entry.uid;
             }
             _ => runs.push(entry.uid..=entry.uid),
         }
-        before = Some(*seq);
+        before = Some(seq);
     }
     runs
 }
@@ -424,6 +433,9 @@ async fn write(
                 }
             };
         }
+        if holds(&plan.seen, row.entry.uid) {
+            fetch.flags(selected.flags(&row.entry));
+        }
         fetch.end();
         link.flush_if_full().await?;
     }
@@ -455,17 +467,20 @@ mod tests {
     #[test]
     fn runs_hold_what_is_wanted_only() {
         let wanted = [(1, entry(5)), (2, entry(9)), (4, entry(12)), (5, entry(13))];
-        assert_eq!(runs_between(&wanted), [5..=9, 12..=13]);
-        assert_eq!(runs_between(&[]), []);
+        assert_eq!(runs_of_uids(wanted.into_iter()), [5..=9, 12..=13]);
+        assert_eq!(runs_of_uids(std::iter::empty()), []);
     }
 
     #[test]
     fn a21_repeated_attributes_are_answered_once() {
-        let plan = Plan::new(vec![
-            FetchAttribute::Flags,
-            FetchAttribute::Uid,
-            FetchAttribute::Flags,
-        ]);
+        let plan = Plan::new(
+            vec![
+                FetchAttribute::Flags,
+                FetchAttribute::Uid,
+                FetchAttribute::Flags,
+            ],
+            Vec::new(),
+        );
         assert_eq!(plan.attributes.len(), 2);
         assert!(plan.columns.is_none());
         let body = FetchAttribute::BodySection {
@@ -473,7 +488,7 @@ mod tests {
             partial: None,
             peek: true,
         };
-        let plan = Plan::new(vec![body.clone(), body]);
+        let plan = Plan::new(vec![body.clone(), body], Vec::new());
         assert_eq!(plan.attributes.len(), 1);
         assert!(
             plan.columns

@@ -1,0 +1,651 @@
+//! Random commands of several sessions on one account, against a model of what every client must know.
+//!
+//! Two things are compared: each client's picture, built from untagged responses alone, with the mailboxes of the
+//! model; and every answer with what that client was told before. WAXWING_SEED replays a run.
+
+use std::collections::BTreeSet;
+
+use testkit::server::Server;
+
+mod imap_client;
+use imap_client::{Answer, Client, flags, item};
+
+type Flags = BTreeSet<String>;
+
+#[derive(Clone, Debug, PartialEq)]
+struct Message {
+    uid: u32,
+    flags: Flags,
+    mark: u64,
+}
+
+#[derive(Default)]
+struct Mailbox {
+    messages: Vec<Message>,
+    next: u32,
+}
+
+/// A message as a client knows it.
+#[derive(Clone, Debug, Default)]
+struct Known {
+    uid: Option<u32>,
+    flags: Option<Flags>,
+}
+
+struct Session {
+    client: Client,
+    selected: Option<usize>,
+    known: Vec<Known>,
+}
+
+const NAMES: [&str; 2] = ["INBOX", "Other"];
+const FLAGS: [&str; 6] = [
+    "\\Seen",
+    "\\Flagged",
+    "\\Deleted",
+    "\\Answered",
+    "$Junk",
+    "later",
+];
+
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) as usize % n.max(1)
+    }
+
+    fn flags(&mut self) -> Flags {
+        let mut set = Flags::new();
+        for _ in 0..self.below(3) {
+            set.insert(FLAGS[self.below(FLAGS.len())].to_ascii_lowercase());
+        }
+        set
+    }
+}
+
+fn list(flags: &Flags) -> String {
+    format!("({})", flags.iter().cloned().collect::<Vec<_>>().join(" "))
+}
+
+impl Session {
+    /// Takes in what the server told; `may_expunge` says whether this command allows EXPUNGE (RFC 9051 §7.5.1).
+    fn learn(&mut self, answer: &Answer, may_expunge: bool) {
+        for line in answer.lines() {
+            if let Some(seq) = line
+                .strip_suffix(" EXPUNGE")
+                .and_then(|n| n.parse::<usize>().ok())
+            {
+                assert!(
+                    may_expunge,
+                    "EXPUNGE at the wrong time: {:?}",
+                    answer.lines()
+                );
+                assert!(
+                    seq >= 1 && seq <= self.known.len(),
+                    "{line} of {}",
+                    self.known.len()
+                );
+                self.known.remove(seq - 1);
+            } else if let Some(count) = line
+                .strip_suffix(" EXISTS")
+                .and_then(|n| n.parse::<usize>().ok())
+            {
+                assert!(
+                    count >= self.known.len(),
+                    "{line} of {} without EXPUNGE",
+                    self.known.len()
+                );
+                self.known.resize(count, Known::default());
+            } else if let Some((seq, _)) = line.split_once(" FETCH ") {
+                let seq: usize = seq.parse().unwrap();
+                assert!(
+                    seq >= 1 && seq <= self.known.len(),
+                    "{line} of {}",
+                    self.known.len()
+                );
+                let known = &mut self.known[seq - 1];
+                let uid: Option<u32> = item(&line, "UID").map(|uid| uid.parse().unwrap());
+                if let (Some(old), Some(new)) = (known.uid, uid) {
+                    assert_eq!(old, new, "the UID of {seq} changed: {line}");
+                }
+                known.uid = known.uid.or(uid);
+                if let Some(set) = item(&line, "FLAGS") {
+                    known.flags = Some(flags(set));
+                }
+            }
+        }
+    }
+
+    fn run(&mut self, command: &str, may_expunge: bool) -> Answer {
+        let answer = self.client.command(command);
+        assert!(
+            !answer.tagged.starts_with("BAD"),
+            "{command} was answered {}",
+            answer.tagged
+        );
+        self.learn(&answer, may_expunge);
+        answer
+    }
+
+    /// Learns everything, and compares.
+    fn agree(&mut self, model: &[Mailbox; 2]) {
+        let Some(which) = self.selected else { return };
+        self.run("NOOP", true);
+        if self
+            .known
+            .iter()
+            .any(|known| known.uid.is_none() || known.flags.is_none())
+        {
+            self.run("FETCH 1:* (UID FLAGS)", false);
+        }
+        let real: Vec<_> = model[which]
+            .messages
+            .iter()
+            .map(|m| (m.uid, m.flags.clone()))
+            .collect();
+        let known: Vec<_> = self
+            .known
+            .iter()
+            .map(|k| (k.uid.unwrap(), k.flags.clone().unwrap()))
+            .collect();
+        assert_eq!(known, real, "in {}", NAMES[which]);
+    }
+
+    fn select(&mut self, which: usize, model: &[Mailbox; 2]) {
+        self.known.clear();
+        self.selected = None;
+        let answer = self.client.ok(&format!("SELECT {}", NAMES[which]));
+        self.learn(&answer, false);
+        self.selected = Some(which);
+        assert_eq!(self.known.len(), model[which].messages.len());
+    }
+}
+
+fn seed() -> u64 {
+    std::env::var("WAXWING_SEED")
+        .ok()
+        .and_then(|s| s.parse().ok())
+        .unwrap_or(0x5eed_0001)
+}
+
+#[test]
+fn clients_know_what_the_model_holds() {
+    let server = Server::start().unwrap();
+    server.add_domain("example.test").unwrap();
+    server.add_account("alice@example.test").unwrap();
+    let seed = seed();
+    println!("WAXWING_SEED={seed}");
+    let mut random = Random(seed);
+    let mut model = [
+        Mailbox {
+            next: 1,
+            ..Mailbox::default()
+        },
+        Mailbox {
+            next: 1,
+            ..Mailbox::default()
+        },
+    ];
+    let mut sessions: Vec<Session> = (0..4)
+        .map(|_| Session {
+            client: Client::login(&server, "alice@example.test"),
+            selected: None,
+            known: Vec::new(),
+        })
+        .collect();
+    sessions[0].client.ok("CREATE Other");
+    for (at, session) in sessions.iter_mut().enumerate() {
+        session.select(at % 2, &model);
+    }
+    let mut mark = 0;
+    for step in 0..4000 {
+        let at = random.below(sessions.len());
+        one(&mut sessions[at], &mut model, &mut random, &mut mark);
+        if step % 50 == 0 {
+            for session in &mut sessions {
+                session.agree(&model);
+            }
+        }
+    }
+    for session in &mut sessions {
+        session.agree(&model);
+    }
+}
+
+/// One random command of one session, done to the model, too.
+fn one(session: &mut Session, model: &mut [Mailbox; 2], random: &mut Random, mark: &mut u64) {
+    let which = session.selected.unwrap();
+    match random.below(14) {
+        0..=2 if model[0].messages.len() + model[1].messages.len() < 60 => {
+            append(session, model, random, mark)
+        }
+        3 | 4 => store(session, &mut model[which], random),
+        5 => {
+            let answer = session.run("EXPUNGE", true);
+            assert!(answer.ok());
+            model[which]
+                .messages
+                .retain(|m| !m.flags.contains("\\deleted"));
+            session.agree(model);
+        }
+        6 => {
+            let (first, last) = uids(session, random);
+            session.run(&format!("UID EXPUNGE {first}:{last}"), true);
+            model[which]
+                .messages
+                .retain(|m| !m.flags.contains("\\deleted") || m.uid < first || m.uid > last);
+        }
+        7 | 8 => copy(session, model, random),
+        9 => fetch(session, &model[which], random),
+        10 => search(session, &model[which], random),
+        11 => session.agree(model),
+        12 => {
+            let target = random.below(2);
+            if random.below(3) == 0 {
+                session.client.ok("CLOSE");
+                model[which]
+                    .messages
+                    .retain(|m| !m.flags.contains("\\deleted"));
+            }
+            session.select(target, model);
+        }
+        _ => status(session, model),
+    }
+}
+
+fn append(session: &mut Session, model: &mut [Mailbox; 2], random: &mut Random, mark: &mut u64) {
+    let target = random.below(2);
+    *mark += 1;
+    let set = random.flags();
+    let text = format!("X-Mark: {mark}\r\nSubject: message {mark}\r\n\r\nbody {mark}\r\n");
+    let answer = session.client.append(
+        &format!("{} {}", NAMES[target], list(&set)),
+        text.as_bytes(),
+    );
+    assert!(answer.ok(), "{}", answer.tagged);
+    session.learn(&answer, true);
+    let uid: u32 = answer.code().split(' ').nth(2).unwrap().parse().unwrap();
+    assert!(uid >= model[target].next);
+    model[target].next = uid + 1;
+    model[target].messages.push(Message {
+        uid,
+        flags: set,
+        mark: *mark,
+    });
+    if session.selected == Some(target) {
+        // RFC 9051 §6.3.12: the new message is told at once, and with it all before it.
+        assert_eq!(session.known.len(), model[target].messages.len());
+    }
+}
+
+/// A run of sequence numbers this client knows.
+fn run_of(session: &Session, random: &mut Random) -> Option<(usize, usize)> {
+    let count = session.known.len();
+    if count == 0 {
+        return None;
+    }
+    let first = 1 + random.below(count);
+    Some((first, (first + random.below(4)).min(count)))
+}
+
+fn uids(session: &Session, random: &mut Random) -> (u32, u32) {
+    let first = match run_of(session, random) {
+        Some((first, _)) => session.known[first - 1].uid.unwrap_or(1),
+        None => 1,
+    };
+    (first, first + random.below(8) as u32)
+}
+
+/// Makes sure that the client knows the UIDs of a run.
+fn learn_uids(session: &mut Session, first: usize, last: usize) {
+    if session.known[first - 1..last]
+        .iter()
+        .any(|k| k.uid.is_none())
+    {
+        session.run(&format!("FETCH {first}:{last} UID"), false);
+    }
+}
+
+fn store(session: &mut Session, mailbox: &mut Mailbox, random: &mut Random) {
+    let Some((first, last)) = run_of(session, random) else {
+        return;
+    };
+    learn_uids(session, first, last);
+    // A message that vanished before its UID was told is not known.
+    let wanted: Vec<Option<u32>> = session.known[first - 1..last]
+        .iter()
+        .map(|k| k.uid)
+        .collect();
+    let set = random.flags();
+    let sign = ["", "+", "-"][random.below(3)];
+    let silent = random.below(3) == 0;
+    let by_uid = random.below(2) == 0 && wanted.iter().all(Option::is_some);
+    let numbers = match by_uid {
+        true => wanted
+            .iter()
+            .map(|uid| uid.unwrap().to_string())
+            .collect::<Vec<_>>()
+            .join(","),
+        false => format!("{first}:{last}"),
+    };
+    let suffix = if silent { ".SILENT" } else { "" };
+    let prefix = if by_uid { "UID " } else { "" };
+    let answer = session.client.command(&format!(
+        "{prefix}STORE {numbers} {sign}FLAGS{suffix} {}",
+        list(&set)
+    ));
+    let mut all = true;
+    for uid in &wanted {
+        match mailbox.messages.iter_mut().find(|m| Some(m.uid) == *uid) {
+            Some(message) => match sign {
+                "+" => message.flags.extend(set.iter().cloned()),
+                "-" => message.flags.retain(|flag| !set.contains(flag)),
+                _ => message.flags = set.clone(),
+            },
+            None => all = false,
+        }
+    }
+    assert!(answer.ok() || (!all && !by_uid), "{}", answer.tagged);
+    if silent {
+        // The client knows what it asked for; what it does not know is told.
+        for known in &mut session.known[first - 1..last] {
+            if let Some(flags) = &mut known.flags {
+                match sign {
+                    "+" => flags.extend(set.iter().cloned()),
+                    "-" => flags.retain(|flag| !set.contains(flag)),
+                    _ => *flags = set.clone(),
+                }
+            }
+        }
+    }
+    session.learn(&answer, by_uid);
+    if !silent && !by_uid {
+        for (at, uid) in (first..=last).zip(&wanted) {
+            if let Some(message) = mailbox.messages.iter().find(|m| Some(m.uid) == *uid) {
+                assert_eq!(
+                    session.known[at - 1].flags.as_ref(),
+                    Some(&message.flags),
+                    "after STORE"
+                );
+            }
+        }
+    }
+}
+
+fn copy(session: &mut Session, model: &mut [Mailbox; 2], random: &mut Random) {
+    let which = session.selected.unwrap();
+    let Some((first, last)) = run_of(session, random) else {
+        return;
+    };
+    learn_uids(session, first, last);
+    let wanted: Vec<Option<u32>> = session.known[first - 1..last]
+        .iter()
+        .map(|k| k.uid)
+        .collect();
+    let target = random.below(2);
+    let moves = random.below(2) == 0;
+    if !moves && model[0].messages.len() + model[1].messages.len() > 80 {
+        return;
+    }
+    let name = if moves { "MOVE" } else { "COPY" };
+    let answer = session.run(&format!("{name} {first}:{last} {}", NAMES[target]), true);
+    let found: Vec<Message> = model[which]
+        .messages
+        .iter()
+        .filter(|m| wanted.contains(&Some(m.uid)))
+        .cloned()
+        .collect();
+    if !answer.ok() {
+        assert!(found.len() < wanted.len(), "{}", answer.tagged);
+        return;
+    }
+    let code = match moves {
+        true => answer
+            .with("OK [COPYUID")
+            .first()
+            .cloned()
+            .unwrap_or_default(),
+        false => answer.tagged.clone(),
+    };
+    let code = code
+        .split_once("[COPYUID ")
+        .and_then(|(_, rest)| rest.split_once(']'))
+        .map(|(code, _)| code);
+    let words: Vec<&str> = code
+        .unwrap_or_else(|| panic!("{name}: {:?} {}", answer.lines(), answer.tagged))
+        .split(' ')
+        .collect();
+    let (from, to) = (numbers(words[1]), numbers(words[2]));
+    assert_eq!(from, found.iter().map(|m| m.uid).collect::<Vec<_>>());
+    assert_eq!(from.len(), to.len());
+    if moves {
+        model[which].messages.retain(|m| !from.contains(&m.uid));
+    }
+    for (message, uid) in found.into_iter().zip(to) {
+        assert!(
+            uid >= model[target].next,
+            "UID {uid} below {}",
+            model[target].next
+        );
+        model[target].next = uid + 1;
+        model[target].messages.push(Message { uid, ..message });
+    }
+}
+
+fn numbers(set: &str) -> Vec<u32> {
+    let mut all = Vec::new();
+    for run in set.split(',').filter(|run| !run.is_empty()) {
+        let (first, last) = run.split_once(':').unwrap_or((run, run));
+        all.extend(first.parse::<u32>().unwrap()..=last.parse().unwrap());
+    }
+    all
+}
+
+fn fetch(session: &mut Session, mailbox: &Mailbox, random: &mut Random) {
+    let Some((first, last)) = run_of(session, random) else {
+        return;
+    };
+    let by_uid = random.below(2) == 0;
+    learn_uids(session, first, last);
+    let wanted: Vec<Option<u32>> = session.known[first - 1..last]
+        .iter()
+        .map(|k| k.uid)
+        .collect();
+    if by_uid && wanted.iter().any(Option::is_none) {
+        return;
+    }
+    let command = match by_uid {
+        true => {
+            let uids: Vec<String> = wanted.iter().map(|uid| uid.unwrap().to_string()).collect();
+            format!(
+                "UID FETCH {} (FLAGS BODY.PEEK[HEADER.FIELDS (X-MARK)])",
+                uids.join(",")
+            )
+        }
+        false => format!("FETCH {first}:{last} (UID FLAGS BODY.PEEK[HEADER.FIELDS (X-MARK)])"),
+    };
+    let answer = session.run(&command, by_uid);
+    let mut told = 0;
+    for line in answer.lines() {
+        let Some((_, mark)) = line.split_once("X-Mark: ") else {
+            continue;
+        };
+        let mark: u64 = mark.split("\r\n").next().unwrap().parse().unwrap();
+        let uid: u32 = item(&line, "UID").unwrap().parse().unwrap();
+        assert!(wanted.contains(&Some(uid)), "{line}");
+        if let Some(message) = mailbox.messages.iter().find(|m| m.uid == uid) {
+            assert_eq!(message.mark, mark, "{line}");
+            assert_eq!(
+                Some(&message.flags),
+                item(&line, "FLAGS").map(flags).as_ref(),
+                "{line}"
+            );
+            told += 1;
+        }
+    }
+    let there = wanted
+        .iter()
+        .filter(|uid| mailbox.messages.iter().any(|m| Some(m.uid) == **uid))
+        .count();
+    assert_eq!(told, there, "{:?}", answer.lines());
+    assert!(
+        answer.ok() || (there < wanted.len() && !by_uid),
+        "{}",
+        answer.tagged
+    );
+}
+
+fn search(session: &mut Session, mailbox: &Mailbox, random: &mut Random) {
+    let flag = FLAGS[random.below(FLAGS.len())];
+    let key = match flag.strip_prefix('\\') {
+        Some(system) => system.to_ascii_uppercase(),
+        None => format!("KEYWORD {flag}"),
+    };
+    let not = random.below(2) == 0;
+    let key = if not { format!("NOT {key}") } else { key };
+    let answer = session.run(&format!("UID SEARCH RETURN (ALL COUNT) {key}"), true);
+    let line = answer.with("ESEARCH").remove(0);
+    let all = line
+        .split_once("ALL ")
+        .map(|(_, set)| set.split(' ').next().unwrap())
+        .unwrap_or("");
+    let found: Vec<u32> = numbers(all);
+    let right: Vec<u32> = mailbox
+        .messages
+        .iter()
+        .filter(|m| m.flags.contains(&flag.to_ascii_lowercase()) != not)
+        .map(|m| m.uid)
+        .collect();
+    assert_eq!(found, right, "{key}: {line}");
+    assert!(line.contains(&format!("COUNT {}", found.len())), "{line}");
+}
+
+fn status(session: &mut Session, model: &[Mailbox; 2]) {
+    for (name, mailbox) in NAMES.iter().zip(model) {
+        let answer = session.run(&format!("STATUS {name} (MESSAGES UNSEEN DELETED)"), true);
+        let count = |flag: &str| {
+            mailbox
+                .messages
+                .iter()
+                .filter(|m| m.flags.contains(flag))
+                .count()
+        };
+        let unseen = mailbox.messages.len() - count("\\seen");
+        let line = answer.with("STATUS").remove(0);
+        let right = format!(
+            "STATUS {name} (MESSAGES {} UNSEEN {unseen} DELETED {})",
+            mailbox.messages.len(),
+            count("\\deleted")
+        );
+        assert_eq!(line, right);
+    }
+}
+
+/// The same commands at the same time from several threads. What is left at the end must be the same to all.
+#[test]
+fn sessions_at_the_same_time_end_with_one_truth() {
+    let server = Server::start().unwrap();
+    server.add_domain("example.test").unwrap();
+    server.add_account("alice@example.test").unwrap();
+    let mut first = Client::login(&server, "alice@example.test");
+    first.ok("CREATE Other");
+    let seed = seed();
+    println!("WAXWING_SEED={seed}");
+    let mut sessions: Vec<Session> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..6u64)
+            .map(|number| {
+                let server = &server;
+                scope.spawn(move || busy(server, number, seed))
+            })
+            .collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .collect()
+    });
+    for name in NAMES {
+        first.ok(&format!("EXAMINE {name}"));
+        let truth = first.ok("FETCH 1:* (UID FLAGS)");
+        let truth: Vec<_> = truth
+            .with("")
+            .iter()
+            .filter(|line| line.contains(" FETCH "))
+            .map(|line| told(line))
+            .collect();
+        for session in sessions
+            .iter_mut()
+            .filter(|s| s.selected.map(|at| NAMES[at]) == Some(name))
+        {
+            session.run("NOOP", true);
+            // What was never fetched is fetched now; what was told before must have stayed right.
+            let before = session.known.clone();
+            session.run("FETCH 1:* (UID FLAGS)", false);
+            let known: Vec<_> = session
+                .known
+                .iter()
+                .map(|k| (k.uid.unwrap(), k.flags.clone().unwrap()))
+                .collect();
+            assert_eq!(known, truth, "{name}");
+            for (before, now) in before.iter().zip(&known) {
+                assert!(before.uid.is_none_or(|uid| uid == now.0));
+                assert!(
+                    before.flags.as_ref().is_none_or(|flags| *flags == now.1),
+                    "{before:?} {now:?}"
+                );
+            }
+        }
+    }
+}
+
+fn told(line: &str) -> (u32, Flags) {
+    (
+        item(line, "UID").unwrap().parse().unwrap(),
+        flags(item(line, "FLAGS").unwrap()),
+    )
+}
+
+fn busy(server: &Server, number: u64, seed: u64) -> Session {
+    let mut random = Random(seed ^ (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let mut session = Session {
+        client: Client::login(server, "alice@example.test"),
+        selected: None,
+        known: Vec::new(),
+    };
+    let which = (number % 2) as usize;
+    let answer = session.client.ok(&format!("SELECT {}", NAMES[which]));
+    session.learn(&answer, false);
+    session.selected = Some(which);
+    for step in 0..300 {
+        let run = run_of(&session, &mut random).map(|(first, last)| format!("{first}:{last}"));
+        match (random.below(8), run) {
+            (0 | 1, _) if session.known.len() < 80 => {
+                let text = format!("Subject: {number}.{step}\r\n\r\nbody\r\n");
+                let set = random.flags();
+                let answer = session.client.append(
+                    &format!("{} {}", NAMES[random.below(2)], list(&set)),
+                    text.as_bytes(),
+                );
+                assert!(answer.ok(), "{}", answer.tagged);
+                session.learn(&answer, true);
+            }
+            (2 | 3, Some(run)) => {
+                let sign = ["", "+", "-"][random.below(3)];
+                let set = random.flags();
+                session.run(&format!("STORE {run} {sign}FLAGS {}", list(&set)), false);
+            }
+            (4, Some(run)) => {
+                drop(session.run(&format!("MOVE {run} {}", NAMES[random.below(2)]), true))
+            }
+            (5, Some(run)) => {
+                drop(session.run(&format!("FETCH {run} (UID FLAGS ENVELOPE)"), false))
+            }
+            (6, _) => drop(session.run("EXPUNGE", true)),
+            _ => drop(session.run("NOOP", true)),
+        }
+    }
+    session
+}
