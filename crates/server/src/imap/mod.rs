@@ -177,13 +177,18 @@ impl Imap {
 
     /// One command from its event to its tagged reply.
     async fn run(&mut self, link: &mut Link, command: Command) -> Result<(), Gone> {
-        let expunges = Expunges::during(&command);
+        let after = Expunges::after(&command);
+        if let Some(before) = Expunges::before(&command)
+            && let Some(selected) = &mut self.selected
+        {
+            selected.sync(link, before).await?;
+        }
         let reply = match self.command(link, command).await {
             Ok(reply) | Err(Failure::Reply(reply)) => reply,
             Err(Failure::Gone) => return Err(Gone),
         };
         if let Some(selected) = &mut self.selected {
-            selected.sync(link, expunges).await?;
+            selected.sync(link, after).await?;
         }
         link.session.complete(reply);
         Ok(())

@@ -11,7 +11,7 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use ::imap::{Command, Flag, SequenceSet, Untagged};
+use ::imap::{Command, Flag, SearchKey, SequenceSet, Untagged};
 use ::store::{AccountId, Entry, Flags, MailboxId, Subscription, UidRange, View, ViewSnapshot};
 
 use super::Link;
@@ -28,19 +28,40 @@ pub enum Expunges {
 }
 
 impl Expunges {
-    /// What a command allows: all but FETCH, STORE and SEARCH by sequence number let EXPUNGE be told.
-    pub fn during(command: &Command) -> Expunges {
-        let by_number = match command {
-            Command::Fetch { uid, .. } => !uid,
-            Command::Store(store) => !store.uid,
-            Command::Search(search) => !search.uid,
-            _ => false,
-        };
-        if by_number {
-            Expunges::Kept
-        } else {
-            Expunges::Told
+    /// What a command allows at its end: all but FETCH, STORE and SEARCH by sequence number let EXPUNGE be told.
+    pub fn after(command: &Command) -> Expunges {
+        match command {
+            Command::Fetch { uid: false, .. } => Expunges::Kept,
+            Command::Store(store) if !store.uid => Expunges::Kept,
+            Command::Search(search) if !search.uid => Expunges::Kept,
+            _ => Expunges::Told,
         }
+    }
+
+    /// What is told before a command that works on messages, so that it works on the mailbox as it is: clients poll with
+    /// SEARCH and UID FETCH and expect what has arrived. Numbers in a command mean what the client knew when it wrote
+    /// them, so with numbers no EXPUNGE may come before.
+    pub fn before(command: &Command) -> Option<Expunges> {
+        let uid = match command {
+            Command::Fetch { uid, .. } | Command::Copy { uid, .. } | Command::Move { uid, .. } => {
+                *uid
+            }
+            Command::Store(store) => store.uid,
+            Command::Search(search) => search.uid && !has_numbers(&search.key),
+            Command::Expunge { .. } => true,
+            _ => return None,
+        };
+        Some(if uid { Expunges::Told } else { Expunges::Kept })
+    }
+}
+
+/// Whether a search names sequence numbers. Recursion is bounded by [`SearchKey::DEPTH_LIMIT`].
+fn has_numbers(key: &SearchKey) -> bool {
+    match key {
+        SearchKey::Sequence(set) => *set != SequenceSet::Saved,
+        SearchKey::Not(key) => has_numbers(key),
+        SearchKey::Or(keys) | SearchKey::And(keys) => keys.iter().any(has_numbers),
+        _ => false,
     }
 }
 
