@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use crate::parse::tree::NONE;
+use crate::message::Part;
+use crate::parse::tree::{NONE, PartRecord};
 use crate::{Encoding, Kind, Message, Parser};
 
 /// First octet of the stored form; changes whenever the form does.
@@ -233,29 +234,12 @@ impl Message<'_> {
     /// The structure without the bytes.
     pub fn index(&self) -> Index {
         let parts = self.parts().map(|part| {
-            let record = part.record();
-            let (media_type, subtype) = part.media_type();
-            IndexPart {
-                parent: record.parent,
-                end: record.end,
-                kind: record.kind,
-                encoding: record.encoding,
-                header: record.header,
-                body: record.body,
-                body_end: record.body_end,
-                lines: if record.kind == Kind::Multipart {
-                    0
-                } else {
-                    part.lines() as u32
-                },
-                media_type: media_type.into_owned(),
-                subtype: subtype.into_owned(),
-                params: part.params().all(),
-                disposition: part
-                    .disposition()
-                    .map(|(token, params)| (token.into_owned(), params.all())),
-                content_id: part.content_id(),
-            }
+            let lines = if part.kind() == Kind::Multipart {
+                0
+            } else {
+                part.lines()
+            };
+            IndexPart::of(part, lines as u32)
         });
         Index {
             size: self.raw().len().min(NONE as usize - 1) as u32,
@@ -264,7 +248,55 @@ impl Message<'_> {
     }
 }
 
+impl Index {
+    pub(crate) fn from_parts(size: u32, parts: Vec<IndexPart>) -> Index {
+        Index { size, parts }
+    }
+}
+
 impl IndexPart {
+    pub(crate) fn of(part: Part, lines: u32) -> IndexPart {
+        let record = part.record();
+        let (media_type, subtype) = part.media_type();
+        IndexPart {
+            parent: record.parent,
+            end: record.end,
+            kind: record.kind,
+            encoding: record.encoding,
+            header: record.header,
+            body: record.body,
+            body_end: record.body_end,
+            lines,
+            media_type: media_type.into_owned(),
+            subtype: subtype.into_owned(),
+            params: part.params().all(),
+            disposition: part
+                .disposition()
+                .map(|(token, params)| (token.into_owned(), params.all())),
+            content_id: part.content_id(),
+        }
+    }
+
+    /// Takes what is known only when the part has ended.
+    pub(crate) fn update(&mut self, record: &PartRecord, lines: u32) {
+        self.end = record.end;
+        self.encoding = record.encoding;
+        self.header = record.header;
+        self.body = record.body;
+        self.body_end = record.body_end;
+        if self.kind != record.kind {
+            // A multipart without parts became text.
+            self.kind = record.kind;
+            self.media_type = "text".into();
+            self.subtype = "plain".into();
+        }
+        self.lines = if self.kind == Kind::Multipart {
+            0
+        } else {
+            lines
+        };
+    }
+
     const EMPTY: IndexPart = IndexPart {
         parent: NONE,
         end: 1,

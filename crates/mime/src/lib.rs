@@ -36,5 +36,6 @@ pub use index::{Index, IndexError, IndexPart, Section};
 pub use message::{Children, Fields, Message, OwnedMessage, Part};
 pub use name::Name;
 pub use param::Params;
+pub use parse::push::PushParser;
 pub use parse::tree::{Encoding, Kind};
-pub use parse::{MAX_DEPTH, MAX_FIELDS, MAX_PARTS, Parser};
+pub use parse::{MAX_DEPTH, MAX_FIELDS, MAX_PARTS, MAX_SIZE, Parser};

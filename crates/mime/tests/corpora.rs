@@ -360,6 +360,7 @@ const TREES: &[(&str, &str)] = &[
         "a field follows, so the line belongs to the header: RFC 7103 §7.2",
     ),
     ("missing-boundary", NEVER_LOSE_TEXT),
+    ("missing-inner-boundary", NEVER_LOSE_TEXT),
     ("missing-inner-start-boundary", NEVER_LOSE_TEXT),
     ("multipartnopart", NEVER_LOSE_TEXT),
     ("very-long-boundary", ENDS_WITH_BLANK),

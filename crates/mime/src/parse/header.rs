@@ -51,6 +51,9 @@ impl Parser {
         let mut delimiter = None;
         let body = loop {
             if at >= raw.len() {
+                if self.more {
+                    return self.starve();
+                }
                 if at > start {
                     self.tree
                         .defect(DefectKind::HeaderWithoutEnd, start..raw.len());
@@ -60,10 +63,16 @@ impl Parser {
             let line = raw.get(at..).unwrap_or_default();
             let length = memchr(b'\n', line).map_or(line.len(), |n| n + 1);
             let text = line.get(..length).unwrap_or_default();
+            if self.more && !text.ends_with(b"\n") {
+                return self.starve();
+            }
             // Before all else: a boundary may have a colon in it.
             if text.starts_with(b"--")
                 && let Some(found) = self.delimiter(raw, at)
             {
+                if self.more && found.after >= raw.len() {
+                    return self.starve();
+                }
                 delimiter = Some(found);
                 break at;
             }
@@ -75,14 +84,22 @@ impl Parser {
                 }
                 Line::Field(name_len, colon) => self.field(&mut scan, text, at, name_len, colon),
                 Line::Continuation => {
-                    if is_all_blank(text) && separates(raw, at + length) {
+                    let blank = is_all_blank(text);
+                    if blank && self.more && !has_line(raw, at + length) {
+                        return self.starve();
+                    }
+                    if blank && separates(raw, at + length) {
                         self.tree.defect(DefectKind::NoBlankLine, at..at + length);
                         break at + length;
                     }
                     self.extend(first, at, length, DefectKind::ContinuationWithoutField);
                 }
                 Line::Other => {
-                    if !self.belongs(raw, &mut scan, at, length, start, first, id) {
+                    let belongs = self.belongs(raw, &mut scan, at, length, start, first, id);
+                    if self.starved {
+                        return Ended::Body;
+                    }
+                    if !belongs {
                         if self.tree.fields.len() > first {
                             self.tree.defect(DefectKind::NoBlankLine, at..at + length);
                         }
@@ -129,8 +146,14 @@ impl Parser {
         }
     }
 
+    /// The bytes given end too early: nothing that was found counts.
+    fn starve(&mut self) -> Ended {
+        self.starved = true;
+        Ended::Body
+    }
+
     fn field(&mut self, scan: &mut Scan, text: &[u8], at: usize, name_len: usize, colon: usize) {
-        if self.tree.fields.len() >= MAX_FIELDS {
+        if self.fields_before + self.tree.fields.len() >= MAX_FIELDS {
             if self
                 .tree
                 .defects
@@ -177,7 +200,7 @@ impl Parser {
 
     /// The line belongs to the field above.
     fn extend(&mut self, first: usize, at: usize, length: usize, otherwise: DefectKind) {
-        let full = self.tree.fields.len() >= MAX_FIELDS;
+        let full = self.fields_before + self.tree.fields.len() >= MAX_FIELDS;
         let mut odd = otherwise == DefectKind::NotAField;
         if self.tree.fields.len() > first
             && let Some(field) = self.tree.fields.last_mut()
@@ -224,6 +247,10 @@ impl Parser {
         }
         let mut next = at + length;
         loop {
+            if self.more && !has_line(raw, next) {
+                self.starved = true;
+                return false;
+            }
             let Some(line) = raw.get(next..).filter(|line| !line.is_empty()) else {
                 return false;
             };
@@ -263,6 +290,12 @@ impl Parser {
         raw.get(at + 2..)
             .is_some_and(|line| !text.is_empty() && line.starts_with(text))
     }
+}
+
+/// There is a whole line at this place.
+fn has_line(raw: &[u8], at: usize) -> bool {
+    raw.get(at..)
+        .is_some_and(|rest| memchr(b'\n', rest).is_some())
 }
 
 fn classify(line: &[u8]) -> Line {

@@ -2,6 +2,7 @@
 
 pub(crate) mod cursor;
 mod header;
+pub(crate) mod push;
 pub(crate) mod tree;
 
 use memchr::memmem;
@@ -19,6 +20,10 @@ pub const MAX_DEPTH: usize = 100;
 pub const MAX_PARTS: usize = 10_000;
 /// Header fields of a message with all its parts that are indexed: bounds the index to about a megabyte.
 pub const MAX_FIELDS: usize = 65_000;
+/// Octets of a message: offsets have 32 bits.
+pub const MAX_SIZE: usize = NONE as usize - 1;
+/// Octets of a delimiter line; boundaries have up to 70, but blanks may follow.
+const MAX_DELIMITER: usize = 8 * 1024;
 /// Defects that are noted; after that only their kinds are lost, nothing of the message.
 const MAX_DEFECTS: usize = 100;
 
@@ -37,7 +42,14 @@ pub struct Parser {
     open: Vec<Open>,
     boundaries: Vec<u8>,
     dashes: memmem::Finder<'static>,
-    max_parts: usize,
+    /// Where in the message the bytes begin that are given; 0 unless they come in pieces.
+    base: usize,
+    /// Fields that were indexed and forgotten again.
+    fields_before: usize,
+    /// The bytes given are not the end of the message.
+    more: bool,
+    /// What was asked can't be said without more bytes.
+    starved: bool,
 }
 
 /// What a parse found.
@@ -68,6 +80,33 @@ struct Open {
     children: u32,
 }
 
+/// A part whose header comes next. Offsets are relative to the bytes given.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Next {
+    parent: u32,
+    delimiter: usize,
+    start: usize,
+}
+
+/// What follows the header of a part.
+enum Step {
+    /// The header of what is in it.
+    Nested(Next),
+    /// A delimiter, before there was a body.
+    Delimiter(Delimiter),
+    /// A body, from here on.
+    Body(usize),
+}
+
+/// What a delimiter leads to.
+enum Met {
+    Part(Next),
+    /// What closes it was one: text up to the next delimiter.
+    Closed,
+    /// Nothing more is looked for.
+    End,
+}
+
 /// A delimiter line.
 #[derive(Clone, Copy, Debug)]
 struct Delimiter {
@@ -85,7 +124,10 @@ impl Default for Parser {
             open: Vec::new(),
             boundaries: Vec::new(),
             dashes: memmem::Finder::new(b"\n--"),
-            max_parts: MAX_PARTS,
+            base: 0,
+            fields_before: 0,
+            more: false,
+            starved: false,
         }
     }
 }
@@ -96,35 +138,47 @@ impl Parser {
         Self::default()
     }
 
-    /// Fills the arenas from a message.
-    pub(crate) fn run(&mut self, raw: &[u8]) {
+    pub(crate) fn reset(&mut self) {
         self.tree.parts.clear();
         self.tree.fields.clear();
         self.tree.defects.clear();
         self.open.clear();
         self.boundaries.clear();
+        self.base = 0;
+        self.fields_before = 0;
+        self.more = false;
+        self.starved = false;
+    }
+
+    /// Fills the arenas from a message.
+    pub(crate) fn run(&mut self, raw: &[u8]) {
+        self.reset();
         // Offsets have 32 bits, and the largest is NONE.
-        let limit = raw.len().min(NONE as usize - 1);
+        let limit = raw.len().min(MAX_SIZE);
         if limit < raw.len() {
             self.tree.defect(DefectKind::TooLarge, limit..raw.len());
         }
         let raw = raw.get(..limit).unwrap_or_default();
-        // Empty parts take 8 octets, and their BODYSTRUCTURE 80: what is told of a message stays in proportion to it.
-        self.max_parts = MAX_PARTS.min(100 + raw.len() / 64);
-        let mut next = Some((NONE, 0, 0));
-        while let Some((parent, delimiter, start)) = next {
-            next = self.part(raw, parent, delimiter, start);
+        let mut next = Some(Next {
+            parent: NONE,
+            delimiter: 0,
+            start: 0,
+        });
+        while let Some(part) = next {
+            next = match self.part(raw, part) {
+                Step::Nested(inner) => Some(inner),
+                Step::Delimiter(found) => self.arrive(raw, found),
+                Step::Body(body) => self
+                    .find(raw, body, true)
+                    .and_then(|found| self.arrive(raw, found)),
+            };
         }
-        self.close(0, raw.len());
+        self.close(raw.len());
     }
 
     /// Indexes the fields of one header alone.
     pub(crate) fn run_header(&mut self, raw: &[u8], start: usize) {
-        self.tree.parts.clear();
-        self.tree.fields.clear();
-        self.tree.defects.clear();
-        self.open.clear();
-        self.boundaries.clear();
+        self.reset();
         self.tree.parts.push(PartRecord {
             header: start as u32,
             body: start as u32,
@@ -133,29 +187,22 @@ impl Parser {
         self.header(raw, 0, start);
     }
 
-    /// Reads the part that begins at `start`, and says where the next one begins: its parent, delimiter line and start.
-    fn part(
-        &mut self,
-        raw: &[u8],
-        parent: u32,
-        delimiter: usize,
-        start: usize,
-    ) -> Option<(u32, usize, usize)> {
+    /// Reads the header of a part, and says what comes after it. Offsets are relative to `raw`.
+    fn part(&mut self, raw: &[u8], part: Next) -> Step {
         let id = self.tree.parts.len() as u32;
         let fields = self.tree.fields.len() as u32;
         self.tree.parts.push(PartRecord {
-            parent,
-            delimiter: delimiter as u32,
-            header: start as u32,
-            body: start as u32,
+            parent: part.parent,
+            delimiter: part.delimiter as u32,
+            header: part.start as u32,
+            body: part.start as u32,
             body_end: raw.len() as u32,
             fields,
             fields_end: fields,
             ..PartRecord::EMPTY
         });
-        let ended = self.header(raw, id, start);
-        if let Ended::Delimiter(found) = ended {
-            return self.arrive(raw, found);
+        if let Ended::Delimiter(found) = self.header(raw, id, part.start) {
+            return Step::Delimiter(found);
         }
         let body = self
             .tree
@@ -163,10 +210,18 @@ impl Parser {
             .get(id as usize)
             .map_or(raw.len(), |part| part.body as usize);
         if self.kind(id) == Kind::Message {
-            return Some((id, body, body));
+            return Step::Nested(Next {
+                parent: id,
+                delimiter: body,
+                start: body,
+            });
         }
-        self.find(raw, body)
-            .and_then(|found| self.arrive(raw, found))
+        Step::Body(body)
+    }
+
+    /// Empty parts take 8 octets, and their BODYSTRUCTURE 80: what is told of a message stays in proportion to it.
+    fn is_full(&self, at: usize) -> bool {
+        self.tree.parts.len() >= MAX_PARTS.min(100 + (self.base + at) / 64)
     }
 
     fn kind(&self, id: u32) -> Kind {
@@ -176,56 +231,83 @@ impl Parser {
             .map_or(Kind::Leaf, |part| part.kind)
     }
 
-    /// At a delimiter: closes what it ends, and goes on behind it.
-    fn arrive(&mut self, raw: &[u8], mut found: Delimiter) -> Option<(u32, usize, usize)> {
+    /// At a delimiter: closes what it ends, and says where the next part begins.
+    fn arrive(&mut self, raw: &[u8], mut found: Delimiter) -> Option<Next> {
         loop {
-            let content_end = before_line_break(raw, found.line);
-            let within = self.open.get(found.open).copied()?;
-            self.close_children(found.open, within.part, content_end);
-            let full = self.tree.parts.len() >= self.max_parts;
-            if !found.closes && found.after >= raw.len() && within.children > 0 {
-                // Cut off, or the two dashes of the closing delimiter are missing: nothing follows that could be a part.
-                return None;
+            match self.meet(raw, found) {
+                Met::Part(next) => return Some(next),
+                Met::End => return None,
+                Met::Closed => found = self.find(raw, found.after, true)?,
             }
-            if !found.closes && !full {
-                if let Some(open) = self.open.get_mut(found.open) {
-                    open.children += 1;
-                }
-                return Some((within.part, found.line, found.after));
-            }
-            if full && !found.closes {
-                self.tree
-                    .defect(DefectKind::TooManyParts, found.line..raw.len());
-                return None;
-            }
-            if within.children == 0 {
-                self.childless(within.part, raw);
-            }
-            self.open.truncate(found.open);
-            self.boundaries.truncate(within.start);
-            found = self.find(raw, found.after)?;
         }
+    }
+
+    fn meet(&mut self, raw: &[u8], found: Delimiter) -> Met {
+        let content_end = self.base + before_line_break(raw, found.line);
+        let Some(within) = self.open.get(found.open).copied() else {
+            return Met::End;
+        };
+        self.close_children(found.open, within.part, content_end);
+        if !found.closes {
+            if found.after >= raw.len() && within.children > 0 {
+                // Cut off, or the two dashes of the closing delimiter are missing: nothing follows that could be a part.
+                return Met::End;
+            }
+            if self.is_full(found.line) {
+                self.tree.defect(
+                    DefectKind::TooManyParts,
+                    self.base + found.line..self.base + raw.len(),
+                );
+                return Met::End;
+            }
+            if let Some(open) = self.open.get_mut(found.open) {
+                open.children += 1;
+            }
+            return Met::Part(Next {
+                parent: within.part,
+                delimiter: found.line,
+                start: found.after,
+            });
+        }
+        if within.children == 0 {
+            self.childless(within.part, self.base + raw.len());
+        }
+        self.open.truncate(found.open);
+        self.boundaries.truncate(within.start);
+        Met::Closed
     }
 
     /// The part with the open multipart `open` as its parent, and all in it, end at `end`.
     fn close_children(&mut self, open: usize, parent: u32, end: usize) {
         while self.open.len() > open + 1 {
-            let Some(inner) = self.open.pop() else { break };
-            self.boundaries.truncate(inner.start);
-            let at = self
-                .tree
-                .parts
-                .get(inner.part as usize)
-                .map_or(end, |part| part.header as usize);
+            self.close_unclosed(end);
+        }
+        self.set_ends(parent, end);
+    }
+
+    /// The innermost open multipart ends without a closing delimiter.
+    fn close_unclosed(&mut self, end: usize) {
+        let Some(inner) = self.open.pop() else { return };
+        self.boundaries.truncate(inner.start);
+        let at = self
+            .tree
+            .parts
+            .get(inner.part as usize)
+            .map_or(end, |part| part.header as usize);
+        if inner.children == 0 {
+            self.childless(inner.part, end);
+        } else {
             self.tree.defect(DefectKind::NotClosed, at..end.max(at));
         }
+    }
+
+    /// Parts are in document order: those without an end are the last one and what is around it. They end here, up to `until`.
+    fn set_ends(&mut self, until: u32, end: usize) {
         let count = self.tree.parts.len() as u32;
-        // Parts are in document order: those still without an end are the last one and its ancestors.
         let mut id = count.wrapping_sub(1);
-        while id != parent && id != NONE {
-            let Some(part) = self.tree.parts.get_mut(id as usize) else {
-                break;
-            };
+        while id != until
+            && let Some(part) = self.tree.parts.get_mut(id as usize)
+        {
             if part.end == NONE {
                 part.end = count;
                 part.body_end = (end as u32).max(part.body);
@@ -235,51 +317,28 @@ impl Parser {
     }
 
     /// The message ends.
-    fn close(&mut self, _from: usize, end: usize) {
-        while let Some(open) = self.open.pop() {
-            let at = self
-                .tree
-                .parts
-                .get(open.part as usize)
-                .map_or(end, |part| part.header as usize);
-            let kind = if open.children == 0 {
-                DefectKind::NoParts
-            } else {
-                DefectKind::NotClosed
-            };
-            self.tree.defect(kind, at..end);
-            if open.children == 0
-                && let Some(part) = self.tree.parts.get_mut(open.part as usize)
-            {
-                make_text(part);
-            }
+    fn close(&mut self, end: usize) {
+        while !self.open.is_empty() {
+            self.close_unclosed(end);
         }
-        let count = self.tree.parts.len() as u32;
-        let mut id = count.wrapping_sub(1);
-        while let Some(part) = self.tree.parts.get_mut(id as usize) {
-            if part.end == NONE {
-                part.end = count;
-                part.body_end = (end as u32).max(part.body);
-            }
-            id = part.parent;
-        }
+        self.set_ends(NONE, end);
     }
 
-    /// A multipart that was closed without any part in it: its text must not be lost.
-    fn childless(&mut self, id: u32, raw: &[u8]) {
+    /// A multipart without any part in it: its text must not be lost.
+    fn childless(&mut self, id: u32, end: usize) {
         if let Some(part) = self.tree.parts.get_mut(id as usize) {
-            let range = part.body as usize..raw.len();
+            let at = part.header as usize;
             make_text(part);
-            self.tree.defect(DefectKind::NoParts, range);
+            self.tree.defect(DefectKind::NoParts, at..end.max(at));
         }
     }
 
-    /// The next delimiter line of an open multipart, from the start of a line on.
-    fn find(&mut self, raw: &[u8], from: usize) -> Option<Delimiter> {
+    /// The next delimiter line of an open multipart. `from` is the start of a line, or else the first line break counts.
+    fn find(&mut self, raw: &[u8], from: usize, at_line: bool) -> Option<Delimiter> {
         if self.open.is_empty() {
             return None;
         }
-        if let Some(found) = self.delimiter(raw, from) {
+        if at_line && let Some(found) = self.delimiter(raw, from) {
             return Some(found);
         }
         let mut at = from;
@@ -295,7 +354,12 @@ impl Parser {
     /// boundaries often begin like the outer one; but text that follows after a blank is let through and noted.
     fn delimiter(&mut self, raw: &[u8], line: usize) -> Option<Delimiter> {
         let rest = raw.get(line..)?.strip_prefix(b"--")?;
-        let length = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
+        let rest = rest.get(..MAX_DELIMITER).unwrap_or(rest);
+        let length = match memchr::memchr(b'\n', rest) {
+            Some(length) => length,
+            None if rest.len() == MAX_DELIMITER => return None,
+            None => rest.len(),
+        };
         let after = (line + 2 + length + 1).min(raw.len());
         let text = rest.get(..length)?.trim_ascii_end();
         if let Some((open, closes)) = self.matches(text) {
@@ -342,9 +406,11 @@ impl Parser {
             .parts
             .get(id as usize)
             .map_or(NONE, |part| part.parent);
-        let in_digest = self.tree.parts.get(parent as usize).is_some_and(|p| {
-            p.kind == Kind::Multipart && subtype_of(raw, p).eq_ignore_ascii_case(b"digest")
-        });
+        let in_digest = self
+            .tree
+            .parts
+            .get(parent as usize)
+            .is_some_and(|parent| parent.digest);
         let Some(mut part) = self.tree.parts.get(id as usize).copied() else {
             return;
         };
@@ -362,7 +428,7 @@ impl Parser {
         if is_multipart(raw, &part) {
             self.open_multipart(raw, id, &mut part, depth);
         } else if is_message(raw, &part) && !part.encoding.is_encoded() {
-            if depth >= MAX_DEPTH || self.tree.parts.len() >= self.max_parts {
+            if depth >= MAX_DEPTH || self.is_full(part.body as usize) {
                 part.media = Media::OctetStream;
                 self.tree
                     .defect(DefectKind::TooDeep, part.header as usize..raw.len());
@@ -419,6 +485,7 @@ impl Parser {
             self.tree.defect(DefectKind::EncodedMultipart, header);
         }
         part.kind = Kind::Multipart;
+        part.digest = subtype_of(raw, part).eq_ignore_ascii_case(b"digest");
         part.text = false;
         part.encoding = Encoding::SevenBit;
         self.open.push(Open {
@@ -469,6 +536,7 @@ impl Parser {
 /// Its body is shown as text.
 fn make_text(part: &mut PartRecord) {
     part.kind = Kind::Leaf;
+    part.digest = false;
     part.media = Media::TextPlain;
     part.text = true;
 }

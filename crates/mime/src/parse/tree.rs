@@ -85,6 +85,8 @@ pub(crate) struct PartRecord {
     pub encoding: Encoding,
     /// Text by its media type.
     pub text: bool,
+    /// A multipart/digest.
+    pub digest: bool,
     /// The delimiter line that opened the part, or its header's start if none did.
     pub delimiter: u32,
     pub header: u32,
@@ -111,6 +113,7 @@ impl PartRecord {
         media: Media::TextPlain,
         encoding: Encoding::SevenBit,
         text: true,
+        digest: false,
         delimiter: 0,
         header: 0,
         body: 0,
