@@ -22,7 +22,7 @@ pub fn body(raw: &[u8], encoding: Encoding, out: &mut Vec<u8>) -> bool {
 /// RFC 2045 §6.8. Octets that are no base64 are skipped; padding ends a quantum, and what follows it starts anew.
 pub fn base64(raw: &[u8], out: &mut Vec<u8>) -> bool {
     if base64::MIME.decode_append(raw, out).is_ok() {
-        return true;
+        return ends_whole(raw);
     }
     let clean: Vec<u8> = raw
         .iter()
@@ -33,9 +33,22 @@ pub fn base64(raw: &[u8], out: &mut Vec<u8>) -> bool {
     false
 }
 
+/// The last quantum is complete, padding included. Lines are of whole quanta; where they are not, all of it is counted.
+fn ends_whole(raw: &[u8]) -> bool {
+    let text = raw.trim_ascii_end();
+    let line = memchr::memrchr(b'\n', text).map_or(0, |at| at + 1);
+    let symbols = |bytes: &[u8]| bytes.iter().filter(|b| !b.is_ascii_whitespace()).count();
+    symbols(text.get(line..).unwrap_or_default()).is_multiple_of(4)
+        || symbols(text).is_multiple_of(4)
+}
+
 /// RFC 2045 §6.7. An `=` that begins no valid sequence is text, blanks at line ends are removed.
 pub fn quoted_printable(raw: &[u8], out: &mut Vec<u8>) -> bool {
-    qp::BODY.decode_append(raw, out).is_ok()
+    if qp::BODY.strict().decode_append(raw, out).is_ok() {
+        return true;
+    }
+    let _ = qp::BODY.decode_append(raw, out);
+    false
 }
 
 /// The octets between `begin` and `end` lines.

@@ -94,12 +94,21 @@ fn flush(held: &mut Vec<u8>, charset: &mut Option<Charset>, out: &mut String) ->
     whole
 }
 
-/// Text that is no encoded word: unfolded (RFC 5322 §2.2.3), raw 8-bit octets read as UTF-8 or windows-1252.
+/// Text that is no encoded word: unfolded (RFC 5322 §2.2.3), raw 8-bit octets read as UTF-8 or windows-1252. A line that was
+/// joined without a blank of its own gets one (RFC 7103 §7.2).
 fn plain(mut raw: &[u8], out: &mut String) -> bool {
     let mut whole = true;
     while let Some(at) = memchr::memchr2(b'\r', b'\n', raw) {
         whole &= plain_run(raw.get(..at).unwrap_or_default(), out);
+        let broken = raw.get(at) == Some(&b'\n');
         raw = raw.get(at + 1..).unwrap_or_default();
+        if broken
+            && raw
+                .first()
+                .is_some_and(|next| !matches!(next, b' ' | b'\t' | b'\r' | b'\n'))
+        {
+            out.push(' ');
+        }
     }
     whole & plain_run(raw, out)
 }

@@ -77,14 +77,21 @@ fn put_optional(text: Option<&[u8]>, out: &mut Vec<u8>) {
 
 /// A field value unfolded, not decoded.
 fn unfolded(field: &Field) -> Vec<u8> {
-    field
-        .value()
-        .iter()
-        .copied()
-        .filter(|b| !matches!(b, b'\r' | b'\n'))
-        .collect::<Vec<u8>>()
-        .trim_ascii()
-        .to_vec()
+    let value = field.value();
+    let mut out = Vec::with_capacity(value.len());
+    for line in value.split(|b| *b == b'\n') {
+        let line: Vec<u8> = line.iter().copied().filter(|b| *b != b'\r').collect();
+        // RFC 7103 §7.2: a line that was joined without a blank of its own gets one.
+        if !out.is_empty()
+            && line
+                .first()
+                .is_some_and(|first| !matches!(first, b' ' | b'\t'))
+        {
+            out.push(b' ');
+        }
+        out.extend_from_slice(&line);
+    }
+    out.trim_ascii().to_vec()
 }
 
 fn put_envelope(part: &IndexPart, raw: &[u8], out: &mut Vec<u8>) {

@@ -27,7 +27,7 @@ pub mod tnef;
 mod utf7;
 pub mod write;
 
-pub use address::{AddressList, Mailbox};
+pub use address::{AddressList, Entry, Mailbox};
 pub use body::BodyLists;
 pub use date::DateTime;
 pub use defect::{Defect, DefectKind};

@@ -436,6 +436,12 @@ impl Parser {
                 part.kind = Kind::Message;
             }
         }
+        if is_message(raw, &part) && part.encoding.is_encoded() {
+            self.tree.defect(
+                DefectKind::EncodedMessage,
+                part.header as usize..part.body as usize,
+            );
+        }
         if let Some(slot) = self.tree.parts.get_mut(id as usize) {
             *slot = part;
         }
