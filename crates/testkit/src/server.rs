@@ -455,6 +455,7 @@ fn configuration(ports: &Ports, folder: &Path, settings: &[(String, String)]) ->
         ("listen.pop3", listen(ports.pop3)),
         ("listen.pop3s", listen(ports.pop3s)),
         ("auth.cleartext_on_loopback", "true".to_owned()),
+        ("auth.failures_per_minute", "0".to_owned()),
     ]
     .into_iter()
     .map(|(key, value)| (key.to_owned(), value))

@@ -1,0 +1,233 @@
+"""Python's smtplib, imaplib and poplib."""
+
+import imaplib
+import poplib
+import re
+import smtplib
+import time
+
+from messages import corpus, make
+from site_under_test import Failure, paired, same_message
+
+
+def expect(report, what, got, want):
+    if got != want:
+        raise Failure(f"{what}: got {got!r}, expected {want!r}")
+    report.count()
+
+
+def ok(report, answer, what):
+    status, data = answer
+    expect(report, what, status, "OK")
+    return data
+
+
+def smtp_reception(site, report):
+    account = site.new_account()
+    sent = corpus("a@remote.example", account)
+    with smtplib.SMTP("127.0.0.1", site.ports["smtp"]) as client:
+        for message in sent.values():
+            refused = client.sendmail("a@remote.example", [account], message, ["BODY=8BITMIME"])
+            expect(report, "sendmail", refused, {})
+        try:
+            client.sendmail("a@remote.example", ["nobody-here@bench.test"], b"x")
+            raise Failure("an unknown recipient was accepted")
+        except smtplib.SMTPRecipientsRefused as refusal:
+            expect(report, "unknown recipient", list(refusal.recipients.values())[0][0], 550)
+        refused = client.sendmail("a@remote.example", [account, "nobody-here@bench.test"], sent["plain"])
+        expect(report, "one of two refused", list(refused), ["nobody-here@bench.test"])
+    stored = site.mailbox(account, expect=len(sent) + 1)
+    for message, got in paired([m for n, m in sent.items() if n != "plain"], stored):
+        same_message(message, got, "smtplib")
+        report.count()
+
+
+def smtp_starttls_and_extensions(site, report):
+    with smtplib.SMTP("localhost", site.ports["smtp"]) as client:
+        client.ehlo("client.example")
+        for name in ("pipelining", "size", "8bitmime", "starttls", "enhancedstatuscodes"):
+            expect(report, name, client.has_extn(name), True)
+        client.starttls(context=site.tls())
+        client.ehlo("client.example")
+        expect(report, "STARTTLS under TLS", client.has_extn("starttls"), False)
+        expect(report, "HELP, NOOP, RSET, VRFY", [client.noop()[0], client.rset()[0], client.vrfy("x")[0]][:2], [250, 250])
+
+
+def submission(site, report):
+    sender, recipient = site.new_account(), site.new_account()
+    sent = corpus(sender, recipient)
+    password = site.password(sender)
+    messages = list(sent.values())
+    with smtplib.SMTP_SSL("localhost", site.ports["submissions"], context=site.tls()) as client:
+        client.login(sender, password)
+        for message in messages:
+            expect(report, "sendmail", client.sendmail(sender, [recipient], message, ["BODY=8BITMIME"]), {})
+    with smtplib.SMTP("localhost", site.ports["submission"]) as client:
+        client.starttls(context=site.tls())
+        client.ehlo()
+        client.user, client.password = sender, password
+        expect(report, "AUTH LOGIN", client.auth("LOGIN", client.auth_login)[0], 235)
+        bare = b"From: %s\r\nSubject: no date\r\n\r\nbody\r\n" % sender.encode()
+        expect(report, "sendmail", client.sendmail(sender, [recipient], bare), {})
+    stored = site.mailbox(recipient, expect=len(messages) + 1)
+    for message, got in paired(messages, stored):
+        same_message(message, got, "submission")
+        report.count()
+    dateless = next(text for text in stored if b"Subject: no date" in text)
+    same_message(bare, dateless, "without date")
+    head = dateless.split(b"\r\n\r\n")[0].lower()
+    expect(report, "Date and Message-ID were added", [b"\r\ndate: " in b"\r\n" + head, b"\r\nmessage-id: <" in b"\r\n" + head], [True, True])
+
+
+def imap_walk(site, report):
+    account = site.new_account()
+    c = site.imap(account, tls=True)
+    message = corpus(account, account)["mixed"]
+    when = imaplib.Time2Internaldate(1_700_000_000)
+    ok(report, c.create("Work/Sub"), "CREATE")
+    ok(report, c.create('"B&APw-cher"'), "CREATE in modified UTF-7")
+    ok(report, c.subscribe("Work/Sub"), "SUBSCRIBE")
+    names = b"\n".join(ok(report, c.list(), "LIST"))
+    for name in (b"INBOX", b"Work/Sub", b"B&APw-cher", b"Sent", b"Trash"):
+        expect(report, f"{name} is listed", name in names, True)
+    expect(report, "LSUB", b"Work/Sub" in b"\n".join(ok(report, c.lsub(), "LSUB")), True)
+    data = ok(report, c.append("Work/Sub", "(\\Seen $Label)", when, message), "APPEND")
+    expect(report, "APPENDUID", bool(re.search(rb"APPENDUID \d+ \d+", data[0])), True)
+    expect(report, "EXISTS", ok(report, c.select("Work/Sub"), "SELECT"), [b"1"])
+    expect(report, "INTERNALDATE", imaplib.Internaldate2tuple(fetched(c, "1", "INTERNALDATE")) ==
+           time.localtime(1_700_000_000), True)
+    expect(report, "RFC822.SIZE", b"RFC822.SIZE %d" % len(message) in fetched(c, "1", "RFC822.SIZE"), True)
+    flags = imaplib.ParseFlags(fetched(c, "1", "FLAGS"))
+    expect(report, "flags", set(flags) - {b"\\Recent"}, {b"\\Seen", b"$Label"})
+    expect(report, "BODY[]", c.fetch("1", "(BODY.PEEK[])")[1][0][1], message)
+    expect(report, "partial", c.fetch("1", "(BODY.PEEK[]<5.10>)")[1][0][1], message[5:15])
+    expect(report, "HEADER", c.fetch("1", "(BODY.PEEK[HEADER])")[1][0][1], message.split(b"\r\n\r\n", 1)[0] + b"\r\n\r\n")
+    expect(report, "HEADER.FIELDS", c.fetch("1", "(BODY.PEEK[HEADER.FIELDS (SUBJECT)])")[1][0][1], b"Subject: mixed\r\n\r\n")
+    envelope = fetched(c, "1", "ENVELOPE")
+    expect(report, "ENVELOPE", b'"mixed"' in envelope and account.split("@")[0].encode() in envelope, True)
+    expect(report, "BODYSTRUCTURE", b'"boundary"' in fetched(c, "1", "BODYSTRUCTURE").lower(), True)
+    for key in ("ALL", "SEEN", "KEYWORD $Label", "SUBJECT mix", "LARGER 100", "SINCE 1-Jan-2020", "NOT DELETED",
+                "OR ANSWERED SEEN", "BODY text", "TEXT interop", "UID 1:*", "HEADER Message-ID interop", "SENTON 2-Jan-2024"):
+        expect(report, f"SEARCH {key}", ok(report, c.search(None, key), key), [b"1"])
+    for key in ("UNSEEN", "SMALLER 10", "SUBJECT nothing", "BEFORE 1-Jan-2020", "UNKEYWORD $Label"):
+        expect(report, f"SEARCH {key}", ok(report, c.search(None, key), key), [b""])
+    ok(report, c.store("1", "+FLAGS", "(\\Deleted \\Flagged)"), "STORE")
+    expect(report, "COPYUID", bool(c.uid("COPY", "1", "INBOX")[0] == "OK"), True)
+    ok(report, c.store("1", "FLAGS", "(\\Answered)"), "STORE replaces")
+    expect(report, "flags replaced", set(imaplib.ParseFlags(fetched(c, "1", "FLAGS"))) - {b"\\Recent"}, {b"\\Answered"})
+    ok(report, c.store("1", "-FLAGS", "(\\Answered)"), "STORE removes")
+    ok(report, c.store("1", "+FLAGS", "(\\Deleted)"), "STORE")
+    expect(report, "EXPUNGE", ok(report, c.expunge(), "EXPUNGE"), [b"1"])
+    ok(report, c.close(), "CLOSE")
+    data = ok(report, c.status("INBOX", "(MESSAGES UIDNEXT UNSEEN)"), "STATUS")
+    expect(report, "STATUS", b"MESSAGES 1" in data[0], True)
+    ok(report, c.rename("Work/Sub", "Play/Deep"), "RENAME")
+    ok(report, c.unsubscribe("Work/Sub"), "UNSUBSCRIBE")
+    ok(report, c.delete("Play/Deep"), "DELETE")
+    ok(report, c.noop(), "NOOP")
+    expect(report, "DELETE of nothing", c.delete("No/Such")[0], "NO")
+    expect(report, "SELECT of nothing", c.select("No/Such")[0], "NO")
+    expect(report, "LOGOUT", c.logout()[0], "BYE")
+
+
+def fetched(client, numbers, item):
+    data = client.fetch(numbers, f"({item})")[1]
+    return b"".join(b"".join(part) if isinstance(part, tuple) else part for part in data if part)
+
+
+def imap_two_sessions(site, report):
+    account = site.new_account()
+    a, b = site.imap(account), site.imap(account)
+    ok(report, a.select("INBOX"), "SELECT")
+    ok(report, b.select("INBOX"), "SELECT")
+    for n in range(5):
+        ok(report, a.append("INBOX", None, None, make(f"m{n}", account, account, b"x\r\n")), "APPEND")
+    b.noop()
+    expect(report, "the other sees EXISTS", b.response("EXISTS")[1][-1], b"5")
+    a.store("2,4", "+FLAGS.SILENT", "(\\Deleted)")
+    a.expunge()
+    b.response("EXPUNGE")
+    b.noop()
+    gone = b.response("EXPUNGE")[1]
+    expect(report, "the other sees EXPUNGE", gone in ([b"2", b"3"], [b"4", b"2"]), True)
+    subjects = [b.fetch(str(n), "(BODY.PEEK[HEADER.FIELDS (SUBJECT)])")[1][0][1].strip() for n in (1, 2, 3)]
+    expect(report, "the numbers are right", subjects, [b"Subject: m0", b"Subject: m2", b"Subject: m4"])
+    b.store("3", "+FLAGS.SILENT", "(\\Flagged)")
+    a.noop()
+    expect(report, "flags of the other", b"\\Flagged" in b" ".join(p or b"" for p in a.response("FETCH")[1]), True)
+    a.logout()
+    b.logout()
+
+
+def imap_authentication(site, report):
+    account = site.new_account()
+    c = imaplib.IMAP4("localhost", site.ports["imap"])
+    ok(report, c.starttls(site.tls()), "STARTTLS")
+    try:
+        c.login(account, "wrong")
+        raise Failure("a wrong password was accepted")
+    except imaplib.IMAP4.error:
+        report.count()
+    password = site.password(account)
+    ok(report, c.authenticate("PLAIN", lambda _: f"\0{account}\0{password}".encode()), "AUTHENTICATE PLAIN")
+    ok(report, c.select("INBOX"), "SELECT")
+    c.logout()
+
+
+def pop3_keep_and_delete(site, report):
+    account = site.new_account()
+    sent = list(corpus("a@remote.example", account).values())
+    with smtplib.SMTP("127.0.0.1", site.ports["smtp"]) as client:
+        for message in sent:
+            client.sendmail("a@remote.example", [account], message, ["BODY=8BITMIME"])
+    stored = site.mailbox(account, expect=len(sent))
+    first = pop(site, account)
+    expect(report, "STAT", first.stat(), (len(stored), sum(map(len, stored))))
+    uidls = first.uidl()[1]
+    expect(report, "UIDL", len(set(uidls)), len(stored))
+    for n, want in enumerate(stored, 1):
+        lines = first.retr(n)[1]
+        expect(report, f"RETR {n}", b"\r\n".join(lines) + b"\r\n", want)
+    expect(report, "TOP", len(first.top(1, 0)[1]) > 3, True)
+    for n in (1, 3):
+        first.dele(n)
+    first.rset()
+    first.dele(2)
+    first.close()  # dropped: nothing may be deleted
+    second = pop(site, account)
+    expect(report, "a dropped connection deletes nothing", second.uidl()[1], uidls)
+    second.dele(2)
+    second.quit()
+    third = pop(site, account)
+    left = [line.split()[1] for line in third.uidl()[1]]
+    expect(report, "QUIT deletes", left, [line.split()[1] for n, line in enumerate(uidls, 1) if n != 2])
+    third.quit()
+    capabilities = pop(site, account)
+    expect(report, "CAPA", {"UIDL", "TOP"} <= set(capabilities.capa()), True)
+    capabilities.quit()
+    try:
+        bad = poplib.POP3("127.0.0.1", site.ports["pop3"])
+        bad.user(account)
+        bad.pass_("wrong")
+        raise Failure("a wrong password was accepted")
+    except poplib.error_proto:
+        report.count()
+
+
+def pop(site, account):
+    client = poplib.POP3("localhost", site.ports["pop3"])
+    client.stls(site.tls())
+    client.user(account)
+    client.pass_(site.password(account))
+    return client
+
+
+TESTS = (
+    smtp_reception,
+    smtp_starttls_and_extensions,
+    submission,
+    imap_walk,
+    imap_two_sessions,
+    imap_authentication,
+    pop3_keep_and_delete,
+)
