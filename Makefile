@@ -15,3 +15,32 @@ build:
 
 run: build
 	@exec target/release/waxwing demo $(DEMO)
+
+.PHONY: lint test interop powercut soak
+
+# make lint     format, clippy and the licences of the dependencies
+lint:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --quiet --locked --workspace --all-targets -- -D warnings
+	python3 tools/lint/licences.py
+
+# make test     unit, property, dialog and end-to-end tests
+test:
+	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
+		$(CARGO) nextest run --locked --workspace; \
+	else \
+		$(CARGO) test --quiet --locked --workspace; \
+	fi
+
+# make interop  foreign mail clients against the built binary (installs them with apt)
+interop: build
+	python3 tools/interop/run.py
+
+# make powercut power cuts, kills, full disks and failing fsyncs (root); CUTS=200 for more
+powercut: build
+	python3 tools/powercut/run.py
+
+# make soak     the same for hours: CUTS and KILLS say how often
+soak: build
+	CUTS=$${CUTS:-500} KILLS=$${KILLS:-200} python3 tools/powercut/run.py power kill
+	python3 tools/interop/run.py

@@ -108,9 +108,11 @@ impl Builder {
             ports,
             identity,
             folder,
-            check_on_drop: true,
+            check_on_drop: false,
         };
         server.launch()?;
+        // What never ran has nothing to check, and its own failure is the one to report.
+        server.check_on_drop = true;
         Ok(server)
     }
 }
