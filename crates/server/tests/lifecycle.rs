@@ -266,6 +266,7 @@ fn handshake(
     config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
     let mut client = rustls::ClientConnection::new(Arc::new(config), HOST.try_into()?)?;
     let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(testkit::connection::PATIENCE))?;
     while client.is_handshaking() {
         client.complete_io(&mut stream)?;
     }
