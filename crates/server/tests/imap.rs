@@ -830,6 +830,36 @@ fn base64(text: &str) -> String {
     out
 }
 
+/// A12: what a stranger sends before logging in is refused before it is stored, on many connections at once.
+#[test]
+fn a12_memory_before_login() {
+    let server = server();
+    let before = resident(&server);
+    let parentheses = format!("x NOOP {}", "(".repeat(100_000));
+    let literals = format!("x LOGIN {{{}}}\r\n", u32::MAX);
+    let quick = format!("x LOGIN {{{}+}}\r\n", 999_999_999);
+    let base64 = format!("x AUTHENTICATE PLAIN\r\n{}", "QUFB".repeat(50_000));
+    let mut held = Vec::new();
+    for at in 0..200 {
+        let mut c = Client::connect(&server);
+        let bytes = [&parentheses, &literals, &quick, &base64][at % 4];
+        // The server may close before it has taken everything.
+        let _ = c.connection.send(bytes.as_bytes());
+        if at % 4 == 1 {
+            let line = c.connection.answer().unwrap();
+            assert!(!line.starts_with('+'), "asked for four gigabytes: {line}");
+        }
+        held.push(c);
+    }
+    let mut good = Client::login(&server, ALICE);
+    good.ok("NOOP");
+    let grown = resident(&server).saturating_sub(before);
+    assert!(
+        grown < (200 * 64) << 10,
+        "{grown} octets for 200 connections"
+    );
+}
+
 /// A13: bad and aborted SASL costs others nothing, and leaves the connection usable.
 #[test]
 fn a13_aborted_sasl() {

@@ -256,6 +256,8 @@ struct Row {
     index: Range<usize>,
     body: Option<BodyRef>,
     values: Vec<Value>,
+    /// Its octets are gone.
+    gone: bool,
 }
 
 async fn load(
@@ -322,6 +324,7 @@ fn rows(
                         index: keep(row.index),
                         body: row.body,
                         values: Vec::new(),
+                        gone: false,
                     });
                 }
                 Ok(if piece.text.len() > PIECE_OCTETS {
@@ -375,7 +378,15 @@ fn octets(store: &Store, plan: &Plan, piece: &mut Piece, room: usize) -> ::store
             break;
         }
         total = total.saturating_add(range.len());
-        let octets = store.body_range(body, range.start as u64..range.end as u64)?;
+        let octets = match store.body_range(body, range.start as u64..range.end as u64) {
+            // Expunged and reclaimed since the row was read.
+            Err(::store::Error::NotFound(_)) => {
+                piece.missing = true;
+                row.gone = true;
+                continue;
+            }
+            other => other?,
+        };
         let index = index.unwrap_or_else(|| mime::Index::parse(&octets));
         let span = Span {
             start: range.start,
@@ -404,7 +415,7 @@ async fn write(
     piece: Piece,
 ) -> Result<Vec<(u32, Entry)>, Gone> {
     let text = |range: &Range<usize>| piece.text.get(range.clone()).unwrap_or_default();
-    for row in piece.rows {
+    for row in piece.rows.into_iter().filter(|row| !row.gone) {
         let mut values = row.values.into_iter();
         let mut fetch = link.session.fetch(row.seq);
         for attribute in &plan.attributes {

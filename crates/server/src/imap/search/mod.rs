@@ -221,9 +221,15 @@ impl Job {
         let mut read = 0u64;
         while let Some(open) = state.open.pop() {
             let octets = match whole {
-                true => store.body(&open.body)?,
-                false => store
-                    .body_range(&open.body, open.header.start as u64..open.header.end as u64)?,
+                true => store.body(&open.body),
+                false => {
+                    store.body_range(&open.body, open.header.start as u64..open.header.end as u64)
+                }
+            };
+            let octets = match octets {
+                // Expunged and reclaimed since the row was read: no message, no match.
+                Err(::store::Error::NotFound(_)) => continue,
+                other => other?,
             };
             read = read.saturating_add(octets.len() as u64);
             let content = Content::new(&octets, whole);
