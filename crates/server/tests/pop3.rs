@@ -475,7 +475,7 @@ fn a13_aborted_sasl() {
             scope.spawn(move || {
                 for _ in 0..10 {
                     let mut connection = greeted(server);
-                    let burst = aborts[worker % aborts.len()].repeat(40);
+                    let burst = format!("{}QUIT\r\n", aborts[worker % aborts.len()].repeat(40));
                     // The server closes after too many errors; the rest is then not taken.
                     let _ = connection.send(burst.as_bytes());
                     while let Ok(Some(line)) = connection.read_line() {
