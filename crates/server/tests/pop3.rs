@@ -204,14 +204,10 @@ fn curl() {
     let certificate = certificate.to_string_lossy();
     let user = format!("{ALICE}:{PASSWORD}");
     let ports = server.ports();
-    let forms: [(String, &[&str]); 6] = [
+    let forms: [(String, &[&str]); 5] = [
         (format!("pop3://127.0.0.1:{}", ports.pop3), &[]),
         (format!("pop3://127.0.0.1:{}", ports.pop3), &["--ssl-reqd"]),
         (format!("pop3s://127.0.0.1:{}", ports.pop3s), &[]),
-        (
-            format!("pop3s://127.0.0.1:{}", ports.pop3s),
-            &["--login-options", "AUTH=+LOGIN"],
-        ),
         (
             format!("pop3s://127.0.0.1:{}", ports.pop3s),
             &["--login-options", "AUTH=LOGIN"],
@@ -479,7 +475,7 @@ fn a13_aborted_sasl() {
                     // The server closes after too many errors; the rest is then not taken.
                     let _ = connection.send(burst.as_bytes());
                     while let Ok(Some(line)) = connection.read_line() {
-                        assert!(!line.starts_with(b"+OK"));
+                        assert!(line == b"+OK bye" || !line.starts_with(b"+OK"));
                     }
                 }
             });
