@@ -96,3 +96,61 @@ fn snapshot(connection: &Connection, folder: &Path, version: i64, now: Timestamp
     File::open(folder)?.sync_all()?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::sqlite::Role;
+
+    const FIRST: &str = "CREATE TABLE a (x BIGINT NOT NULL); INSERT INTO a (x) VALUES (7)";
+    const SECOND: &str = "CREATE TABLE b (y {blob}) ; UPDATE a SET x = x + 1";
+
+    #[test]
+    fn each_migration_runs_once_behind_a_snapshot_that_can_be_gone_back_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let connection = Connection::open(&folder.path().join("db"), Role::Writer).unwrap();
+        migrate(&connection, &[FIRST], folder.path(), 100).unwrap();
+        migrate(&connection, &[FIRST, SECOND], folder.path(), 200).unwrap();
+        migrate(&connection, &[FIRST, SECOND], folder.path(), 300).unwrap();
+        let sql: &dyn Sql = &connection;
+        assert_eq!(
+            (
+                version(&connection).unwrap(),
+                sql.number("SELECT x FROM a", &[]).unwrap()
+            ),
+            (2, 8)
+        );
+        let old = Connection::open(
+            &folder.path().join("waxwing-version-1-at-200.db"),
+            Role::Writer,
+        )
+        .unwrap();
+        let sql: &dyn Sql = &old;
+        assert_eq!(
+            (
+                version(&old).unwrap(),
+                sql.number("SELECT x FROM a", &[]).unwrap()
+            ),
+            (1, 7)
+        );
+    }
+
+    #[test]
+    fn a_migration_that_fails_changes_nothing_and_can_be_tried_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let connection = Connection::open(&folder.path().join("db"), Role::Writer).unwrap();
+        migrate(&connection, &[FIRST], folder.path(), 100).unwrap();
+        let broken = "UPDATE a SET x = 99; CREATE TABLE a (x BIGINT)";
+        assert!(migrate(&connection, &[FIRST, broken], folder.path(), 200).is_err());
+        let sql: &dyn Sql = &connection;
+        assert_eq!(
+            (
+                version(&connection).unwrap(),
+                sql.number("SELECT x FROM a", &[]).unwrap()
+            ),
+            (1, 7)
+        );
+        migrate(&connection, &[FIRST, SECOND], folder.path(), 300).unwrap();
+        assert_eq!(version(&connection).unwrap(), 2);
+    }
+}

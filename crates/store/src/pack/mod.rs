@@ -554,6 +554,3 @@ fn fill(file: &dyn DiskFile, buffer: &mut [u8], offset: u64) -> Result<()> {
 fn mismatch(body: &BodyRef) -> Error {
     Error::Corrupt(format!("body {} is not where its row says", body.id.0))
 }
-
-#[cfg(test)]
-mod tests;

@@ -114,7 +114,7 @@ impl View {
     /// The newest picture. A write's changes are in it before the writer's caller is answered.
     pub fn snapshot(&self) -> Arc<ViewSnapshot> {
         match &*self.slot.lock() {
-            State::Ready(picture) => picture.clone(),
+            State::Ready { picture, .. } => picture.clone(),
             // Only a loaded view is ever handed out.
             State::Loading(_) | State::Failed(_) => Arc::new(ViewSnapshot::nothing(self.key)),
         }

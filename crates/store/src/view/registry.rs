@@ -28,7 +28,11 @@ pub(crate) struct Registry {
 pub(super) enum State {
     /// Being read; what is published meanwhile.
     Loading(Vec<MailboxChange>),
-    Ready(Arc<ViewSnapshot>),
+    /// What was read at the account's modseq `since`, and followed from there.
+    Ready {
+        picture: Arc<ViewSnapshot>,
+        since: u64,
+    },
     Failed(Error),
 }
 
@@ -139,11 +143,11 @@ impl Slot {
 }
 
 impl View {
-    fn wait(&self) -> Result<Arc<ViewSnapshot>> {
+    fn wait(&self) -> Result<()> {
         let mut state = self.slot.lock();
         loop {
             match &*state {
-                State::Ready(picture) => return Ok(picture.clone()),
+                State::Ready { .. } => return Ok(()),
                 State::Failed(error) => return Err(error.clone()),
                 State::Loading(_) => {
                     state = self
@@ -156,16 +160,19 @@ impl View {
         }
     }
 
-    fn ready(&self, mut picture: ViewSnapshot, modseq: u64) {
+    fn ready(&self, mut picture: ViewSnapshot, since: u64) {
         let mut state = self.slot.lock();
         if let State::Loading(waiting) = &mut *state {
             for change in std::mem::take(waiting) {
-                if change.modseq().is_none_or(|at| at > modseq) {
+                if change.modseq().is_none_or(|at| at > since) {
                     picture = picture.after(&change);
                 }
             }
         }
-        *state = State::Ready(Arc::new(picture));
+        *state = State::Ready {
+            picture: Arc::new(picture),
+            since,
+        };
         self.slot.loaded.notify_all();
     }
 
@@ -179,8 +186,12 @@ impl View {
         match &mut *state {
             State::Loading(waiting) => waiting.extend(changes),
             State::Failed(_) => {}
-            State::Ready(picture) => {
-                let mut changes = changes.into_iter().peekable();
+            State::Ready { picture, since } => {
+                // Read between the commit and now: the picture has it already.
+                let new = changes
+                    .into_iter()
+                    .filter(|change| change.modseq().is_none_or(|at| at > *since));
+                let mut changes = new.peekable();
                 while let Some(mut change) = changes.next() {
                     // A burst of deliveries becomes one new picture.
                     if let MailboxChange::Added { entries, modseq } = &mut change {

@@ -1,6 +1,8 @@
 //! A store in a temporary folder that is examined when a test is done with it.
 #![allow(dead_code)]
 
+pub mod disk;
+
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
