@@ -2,11 +2,31 @@
 //!
 //! [`Session`] pipelines when the server allows it, never sends a bare CR or LF, stuffs every leading dot, and takes
 //! nothing from the server that came before TLS was up. What the server said is an owned [`Event`].
+//!
+//! Invariants: replies are matched with commands in their order, and a reply that nothing waits for ends the session;
+//! a message that turns out to have a bare CR, bare LF or NUL is never ended, so that no server takes it.
+//!
+//! Limits: [`Limits`] for what the server may say, [`WINDOW`] for what is pipelined.
+
+mod hello;
+mod parse;
+mod send;
+#[cfg(test)]
+mod tests;
 
 use crate::address::{Mailbox, ReversePath};
 use crate::reply::Reply;
+use send::Transaction;
+use std::collections::VecDeque;
 use std::time::Duration;
+use wire::base64;
+use wire::input::Input;
+use wire::output::Output;
 use wire::sasl::Mechanism;
+
+/// Commands that may wait for their replies at once. With more, both sides could fill the connection with what the
+/// other does not read (RFC 2920 §3.1).
+const WINDOW: usize = 100;
 
 /// What the client is told at its start.
 #[derive(Clone, Debug)]
@@ -96,7 +116,7 @@ pub enum Event {
     SendBody,
     /// What became of each recipient, in the order of the envelope.
     Sent(Vec<Result<Reply, Reply>>),
-    /// The session cannot go on and closes.
+    /// The session cannot go on and closes; what became of a transaction under way is not known.
     Failed(Error),
     /// The server has answered QUIT.
     Quit,
@@ -126,82 +146,256 @@ pub enum Error {
     /// The envelope needs SMTPUTF8, which the server does not offer (RFC 6531 §3.1).
     #[error("the server does not take internationalised addresses")]
     NoUtf8,
+    /// The message is larger than the server takes (RFC 1870 §6).
+    #[error("the server takes messages of up to {0} octets")]
+    TooBig(u64),
+    /// The caller asked for something while something else was under way.
+    #[error("commands out of order")]
+    Order,
 }
 
 /// One connection, seen from the client.
 #[derive(Debug)]
 pub struct Session {
     config: Config,
+    input: Input,
+    output: Output,
+    phase: Phase,
+    /// Lines of the reply that is coming in.
+    lines: parse::Lines,
+    /// What the replies to come are for.
+    expected: VecDeque<Expect>,
+    capabilities: Capabilities,
+    transaction: Option<Transaction>,
+    /// A transaction ended before its message: the next one starts with RSET.
+    dirty: bool,
+    failure: Option<Error>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Talking,
+    /// A TLS handshake, which is not ours to read.
+    Handshake,
+    Closed,
+}
+
+/// What a reply is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Expect {
+    Greeting,
+    Ehlo,
+    Helo,
+    StartTls,
+    Auth,
+    Rset,
+    Mail,
+    /// The recipient with this number.
+    Rcpt(usize),
+    Data,
+    /// The final dot; in LMTP for the recipient with this number.
+    DataEnd(Option<usize>),
+    Quit,
 }
 
 impl Session {
     /// A session that waits for the greeting and then says EHLO by itself.
     pub fn new(config: Config) -> Session {
-        Session { config }
+        Session {
+            config,
+            input: Input::new(),
+            output: Output::new(),
+            phase: Phase::Talking,
+            lines: parse::Lines::default(),
+            expected: VecDeque::from([Expect::Greeting]),
+            capabilities: Capabilities::default(),
+            transaction: None,
+            dirty: false,
+            failure: None,
+        }
     }
 
     /// Takes bytes from the server.
     pub fn receive(&mut self, bytes: &[u8]) {
-        let _ = bytes;
+        match self.phase {
+            Phase::Talking => self.input.receive(bytes),
+            Phase::Handshake if !bytes.is_empty() => self.fail(Error::Injection),
+            Phase::Handshake | Phase::Closed => {}
+        }
     }
 
     /// The next event; `None` when more input or a command is needed.
     pub fn poll(&mut self) -> Option<Event> {
-        None
+        loop {
+            if let Some(error) = self.failure.take() {
+                return Some(Event::Failed(error));
+            }
+            if self.phase != Phase::Talking {
+                return None;
+            }
+            match self.lines.next(&mut self.input, &self.config.limits) {
+                Ok(None) => return None,
+                Ok(Some(reply)) => {
+                    if let Some(event) = self.reply(reply) {
+                        return Some(event);
+                    }
+                }
+                Err(error) => self.fail(error),
+            }
+        }
+    }
+
+    fn reply(&mut self, reply: Reply) -> Option<Event> {
+        let expected = self.expected.pop_front();
+        // RFC 5321 §3.8: the server may end the session at any time.
+        if reply.code == 421 && expected != Some(Expect::Quit) {
+            self.fail(Error::Refused(reply));
+            return None;
+        }
+        match expected {
+            None => {
+                self.fail(Error::Malformed);
+                None
+            }
+            Some(Expect::Greeting) => self.greeting(reply),
+            Some(Expect::Ehlo) => self.ehlo(reply),
+            Some(Expect::Helo) => self.helo(reply),
+            Some(Expect::StartTls) => self.starttls(reply),
+            Some(Expect::Auth) => self.auth(reply),
+            Some(Expect::Rset) => self.rset(reply),
+            Some(Expect::Mail) => self.mail(reply),
+            Some(Expect::Rcpt(number)) => self.rcpt(number, reply),
+            Some(Expect::Data) => self.data(reply),
+            Some(Expect::DataEnd(number)) => self.data_end(number, reply),
+            Some(Expect::Quit) => {
+                self.close();
+                Some(Event::Quit)
+            }
+        }
     }
 
     /// Asks for TLS.
-    pub fn start_tls(&mut self) {}
+    pub fn start_tls(&mut self) {
+        if self.capabilities.starttls {
+            self.command("STARTTLS", Expect::StartTls);
+        } else {
+            self.fail(Error::NoTls);
+        }
+    }
 
-    /// TLS is up: forgets what the server said and says EHLO again.
-    pub fn tls_started(&mut self) {}
+    fn starttls(&mut self, reply: Reply) -> Option<Event> {
+        if reply.code != 220 {
+            self.fail(Error::NoTls);
+            return None;
+        }
+        // What came behind the reply came in the clear, and would be taken for protected.
+        if !self.input.is_empty() {
+            self.fail(Error::Injection);
+            return None;
+        }
+        self.phase = Phase::Handshake;
+        Some(Event::StartTls)
+    }
+
+    /// TLS is up: forgets what the server said and says EHLO again (RFC 3207 §4.2).
+    pub fn tls_started(&mut self) {
+        if self.phase != Phase::Handshake {
+            return;
+        }
+        self.phase = Phase::Talking;
+        self.config.tls = true;
+        self.capabilities = Capabilities::default();
+        self.say_hello();
+    }
 
     /// Begins AUTH.
     pub fn authenticate(&mut self, mechanism: Mechanism, initial: Option<&[u8]>) {
-        let _ = (mechanism, initial);
+        let line = match initial {
+            None => format!("AUTH {}", mechanism.name()),
+            // RFC 4954 §4: `=` is the empty response.
+            Some([]) => format!("AUTH {} =", mechanism.name()),
+            Some(response) => format!("AUTH {} {}", mechanism.name(), base64::encode(response)),
+        };
+        self.command(&line, Expect::Auth);
     }
 
     /// Answers a challenge; `None` cancels the exchange.
     pub fn respond(&mut self, response: Option<&[u8]>) {
-        let _ = response;
+        let line = response.map_or_else(|| "*".to_owned(), base64::encode);
+        self.command(&line, Expect::Auth);
     }
 
-    /// Begins a transaction.
-    pub fn send(&mut self, envelope: Envelope) {
-        let _ = envelope;
+    fn auth(&mut self, reply: Reply) -> Option<Event> {
+        match reply.code {
+            235 => Some(Event::Authenticated(Ok(()))),
+            334 => match base64::decode(reply.text.trim_end().as_bytes()) {
+                Ok(challenge) => Some(Event::Challenge(challenge)),
+                Err(_) => {
+                    self.fail(Error::Malformed);
+                    None
+                }
+            },
+            _ => Some(Event::Authenticated(Err(reply))),
+        }
     }
-
-    /// The next octets of the message, with CRLF line ends.
-    pub fn body(&mut self, bytes: &[u8]) {
-        let _ = bytes;
-    }
-
-    /// The message is complete.
-    pub fn body_end(&mut self) {}
 
     /// Says QUIT.
-    pub fn quit(&mut self) {}
+    pub fn quit(&mut self) {
+        self.command("QUIT", Expect::Quit);
+    }
 
     /// The next octets to write.
     pub fn transmit(&mut self) -> Option<Vec<u8>> {
-        None
+        self.output.take()
     }
 
     /// Octets that wait to be written.
     pub fn pending(&self) -> usize {
-        0
+        self.output.pending()
     }
 
     /// How long the server may stay silent now.
     pub fn timeout(&self) -> Duration {
-        self.config.limits.reply_timeout
+        match self.expected.front() {
+            Some(Expect::DataEnd(_)) => self.config.limits.data_end_timeout,
+            _ => self.config.limits.reply_timeout,
+        }
     }
 
     /// The server was silent for too long.
-    pub fn handle_timeout(&mut self) {}
+    pub fn handle_timeout(&mut self) {
+        self.fail(Error::TimedOut);
+    }
 
     /// The driver writes what is pending, then closes the connection.
     pub fn closed(&self) -> bool {
-        false
+        self.phase == Phase::Closed
+    }
+
+    /// What the server can; empty before [`Event::Ready`].
+    pub fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    fn command(&mut self, line: &str, expect: Expect) {
+        if self.phase == Phase::Talking {
+            self.output.put(line.as_bytes());
+            self.output.put(b"\r\n");
+            self.expected.push_back(expect);
+        }
+    }
+
+    fn fail(&mut self, error: Error) {
+        if self.phase != Phase::Closed {
+            self.failure = Some(error);
+            self.close();
+        }
+    }
+
+    fn close(&mut self) {
+        self.phase = Phase::Closed;
+        self.input.clear();
+        self.expected.clear();
+        self.transaction = None;
     }
 }

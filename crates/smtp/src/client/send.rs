@@ -1,0 +1,274 @@
+//! One transaction: MAIL, RCPT and DATA, and what became of each recipient.
+
+use super::{Envelope, Error, Event, Expect, Session, WINDOW};
+use crate::address::ReversePath;
+use crate::reply::{self, Reply};
+use std::collections::VecDeque;
+use wire::dots::{BareNewlines, DotEncoder};
+
+/// A transaction under way.
+#[derive(Debug)]
+pub(super) struct Transaction {
+    /// Commands not sent yet.
+    todo: VecDeque<(String, Expect)>,
+    /// What the server said to each recipient; accepted ones wait for the message's reply.
+    outcomes: Vec<Outcome>,
+    body: Option<Body>,
+}
+
+#[derive(Debug)]
+enum Outcome {
+    Waiting,
+    Accepted,
+    Done(Result<Reply, Reply>),
+}
+
+/// The message on its way.
+#[derive(Debug)]
+struct Body {
+    encoder: DotEncoder,
+    ends_in_cr: bool,
+}
+
+impl Session {
+    /// Begins a transaction.
+    pub fn send(&mut self, envelope: Envelope) -> Result<(), Error> {
+        if self.transaction.is_some() || !self.expected.is_empty() {
+            return Err(Error::Order);
+        }
+        let can = &self.capabilities;
+        let utf8 = envelope.smtputf8
+            || envelope.to.iter().any(|mailbox| mailbox.needs_utf8())
+            || envelope
+                .from
+                .mailbox()
+                .is_some_and(|mailbox| mailbox.needs_utf8());
+        if utf8 && !can.smtputf8 {
+            return Err(Error::NoUtf8);
+        }
+        // RFC 1870 §6.1: zero means that no limit is known.
+        if let (Some(limit @ 1..), Some(size)) = (can.size, envelope.size)
+            && size > limit
+        {
+            return Err(Error::TooBig(limit));
+        }
+        let mut todo = VecDeque::new();
+        if std::mem::take(&mut self.dirty) {
+            todo.push_back(("RSET".to_owned(), Expect::Rset));
+        }
+        todo.push_back((self.mail_line(&envelope, utf8), Expect::Mail));
+        for (number, mailbox) in envelope.to.iter().enumerate() {
+            todo.push_back((format!("RCPT TO:<{mailbox}>"), Expect::Rcpt(number)));
+        }
+        todo.push_back(("DATA".to_owned(), Expect::Data));
+        let outcomes = envelope.to.iter().map(|_| Outcome::Waiting).collect();
+        self.transaction = Some(Transaction {
+            todo,
+            outcomes,
+            body: None,
+        });
+        self.push();
+        Ok(())
+    }
+
+    fn mail_line(&self, envelope: &Envelope, utf8: bool) -> String {
+        let from: &ReversePath = &envelope.from;
+        let mut line = format!("MAIL FROM:<{from}>");
+        if let (Some(_), Some(size)) = (self.capabilities.size, envelope.size) {
+            line.push_str(&format!(" SIZE={size}"));
+        }
+        if (envelope.eight_bit || utf8) && self.capabilities.eight_bit_mime {
+            line.push_str(" BODY=8BITMIME");
+        }
+        if utf8 {
+            line.push_str(" SMTPUTF8");
+        }
+        line
+    }
+
+    /// Sends what may be sent: everything up to the window, or one command where the server does not pipeline.
+    fn push(&mut self) {
+        let window = if self.capabilities.pipelining {
+            WINDOW
+        } else {
+            1
+        };
+        while self.expected.len() < window {
+            let Some((line, expect)) = self
+                .transaction
+                .as_mut()
+                .and_then(|open| open.todo.pop_front())
+            else {
+                return;
+            };
+            self.command(&line, expect);
+        }
+    }
+
+    pub(super) fn rset(&mut self, reply: Reply) -> Option<Event> {
+        if !reply.is_positive() {
+            self.fail(Error::Refused(reply));
+            return None;
+        }
+        self.push();
+        None
+    }
+
+    pub(super) fn mail(&mut self, reply: Reply) -> Option<Event> {
+        if !reply.is_positive()
+            && let Some(open) = &mut self.transaction
+        {
+            open.todo.clear();
+            open.outcomes
+                .iter_mut()
+                .for_each(|outcome| *outcome = Outcome::Done(Err(reply.clone())));
+        }
+        self.next()
+    }
+
+    pub(super) fn rcpt(&mut self, number: usize, reply: Reply) -> Option<Event> {
+        if let Some(open) = &mut self.transaction {
+            if let Some(outcome @ Outcome::Waiting) = open.outcomes.get_mut(number) {
+                *outcome = if reply.is_positive() {
+                    Outcome::Accepted
+                } else {
+                    Outcome::Done(Err(reply))
+                };
+            }
+            let hopeless = open
+                .outcomes
+                .iter()
+                .all(|outcome| matches!(outcome, Outcome::Done(_)));
+            if hopeless {
+                // Only DATA is left, which would be refused.
+                open.todo.clear();
+            }
+        }
+        self.next()
+    }
+
+    /// Goes on behind a reply; without anything left to wait for the transaction is over before its message.
+    fn next(&mut self) -> Option<Event> {
+        self.push();
+        if self.expected.is_empty() {
+            self.end(true)
+        } else {
+            None
+        }
+    }
+
+    pub(super) fn data(&mut self, reply: Reply) -> Option<Event> {
+        let Some(open) = &mut self.transaction else {
+            return None;
+        };
+        if reply.code != 354 {
+            open.settle(|| Err(reply.clone()));
+            return self.end(true);
+        }
+        if open.accepted() == 0 {
+            // RFC 2920 §3.1: DATA went out with the recipients, all of which were refused, and the server wants a
+            // message all the same: it gets an empty one.
+            self.output.put(b".\r\n");
+            self.expected.push_back(Expect::DataEnd(None));
+            return None;
+        }
+        open.body = Some(Body {
+            encoder: DotEncoder::new(BareNewlines::Keep),
+            ends_in_cr: false,
+        });
+        Some(Event::SendBody)
+    }
+
+    /// The next octets of the message, with CRLF line ends. A bare CR, bare LF or NUL ends the session
+    /// ([`Error::BadContent`]) and leaves the message without its end.
+    pub fn body(&mut self, bytes: &[u8]) {
+        let Some(body) = self
+            .transaction
+            .as_mut()
+            .and_then(|open| open.body.as_mut())
+        else {
+            return;
+        };
+        let mut encoded = Vec::new();
+        body.encoder.feed(bytes, &mut encoded);
+        if let Some(last) = bytes.last() {
+            body.ends_in_cr = *last == b'\r';
+        }
+        if body.encoder.seen().any() {
+            return self.fail(Error::BadContent);
+        }
+        self.output.put_owned(encoded);
+    }
+
+    /// The message is complete.
+    pub fn body_end(&mut self) {
+        let Some(open) = &mut self.transaction else {
+            return;
+        };
+        let Some(body) = open.body.take() else {
+            return;
+        };
+        if body.ends_in_cr {
+            return self.fail(Error::BadContent);
+        }
+        let mut end = Vec::new();
+        body.encoder.finish(&mut end);
+        self.output.put(&end);
+        // RFC 2033 §4.2: a reply for each accepted recipient.
+        if self.config.lmtp {
+            let accepted = open.outcomes.iter().enumerate();
+            let accepted = accepted.filter(|(_, outcome)| matches!(outcome, Outcome::Accepted));
+            self.expected
+                .extend(accepted.map(|(number, _)| Expect::DataEnd(Some(number))));
+        } else {
+            self.expected.push_back(Expect::DataEnd(None));
+        }
+    }
+
+    pub(super) fn data_end(&mut self, number: Option<usize>, reply: Reply) -> Option<Event> {
+        let open = self.transaction.as_mut()?;
+        let verdict = if reply.is_positive() {
+            Ok(reply)
+        } else {
+            Err(reply)
+        };
+        match number.and_then(|number| open.outcomes.get_mut(number)) {
+            Some(outcome) => *outcome = Outcome::Done(verdict),
+            None => open.settle(|| verdict.clone()),
+        }
+        if self.expected.is_empty() {
+            self.end(false)
+        } else {
+            None
+        }
+    }
+
+    fn end(&mut self, dirty: bool) -> Option<Event> {
+        let open = self.transaction.take()?;
+        self.dirty = dirty;
+        let verdicts = open.outcomes.into_iter().map(|outcome| match outcome {
+            Outcome::Done(verdict) => verdict,
+            // Nothing said so far means that nothing was promised.
+            Outcome::Waiting | Outcome::Accepted => Err(reply::INTERNAL),
+        });
+        Some(Event::Sent(verdicts.collect()))
+    }
+}
+
+impl Transaction {
+    fn accepted(&self) -> usize {
+        self.outcomes
+            .iter()
+            .filter(|outcome| matches!(outcome, Outcome::Accepted))
+            .count()
+    }
+
+    /// The verdict for all that wait for one.
+    fn settle(&mut self, verdict: impl Fn() -> Result<Reply, Reply>) {
+        for outcome in &mut self.outcomes {
+            if matches!(outcome, Outcome::Accepted | Outcome::Waiting) {
+                *outcome = Outcome::Done(verdict());
+            }
+        }
+    }
+}
