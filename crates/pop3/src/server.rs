@@ -10,15 +10,15 @@
 //! An event that wants an answer stops the session until one comes. Messages are removed by [`Event::Update`]
 //! alone, which only QUIT brings: a connection that ends otherwise deletes nothing (RFC 1939 §6).
 //!
-//! Limits: [`Limits`]. Lists are written in portions, so that the output stays below [`OUTPUT_LIMIT`] plus one
-//! message; the driver writes it out and polls again.
+//! Limits: [`Limits`]. Lists and dot-stuffed messages are written in portions, so that the output stays below
+//! [`OUTPUT_LIMIT`] plus one message; the driver writes it out and polls again.
 
 use crate::command::{self, Command};
 use crate::maildrop::{Maildrop, Message, top};
 use crate::reply::{self, Refusal};
 use std::time::Duration;
 use wire::base64;
-use wire::dots::{self, BareNewlines};
+use wire::dots::{self, BareNewlines, DotEncoder};
 use wire::input::{Input, Line};
 use wire::output::Output;
 use wire::sasl::{self, Mechanism, Secret};
@@ -133,6 +133,8 @@ pub struct Session {
     limits: Limits,
     input: Input,
     output: Output,
+    /// A large message that is on its way, behind the output.
+    sending: Option<Sending>,
     state: State,
     waiting: Option<Waiting>,
     unknown_commands: u32,
@@ -163,6 +165,52 @@ struct Listing {
     next: usize,
 }
 
+/// A large message with dots to stuff: encoded as it is written, so that it is in memory once.
+#[derive(Debug)]
+struct Sending {
+    message: Vec<u8>,
+    position: usize,
+    /// None once the end is written.
+    encoder: Option<DotEncoder>,
+}
+
+impl Sending {
+    fn new(message: Vec<u8>) -> Sending {
+        Sending {
+            message,
+            position: 0,
+            encoder: Some(DotEncoder::new(BareNewlines::Canonical)),
+        }
+    }
+
+    /// The next octets; none at the end.
+    fn portion(&mut self) -> Option<Vec<u8>> {
+        let mut encoder = self.encoder.take()?;
+        let end = self
+            .position
+            .saturating_add(OUTPUT_LIMIT)
+            .min(self.message.len());
+        let mut out = Vec::new();
+        encoder.feed(
+            self.message.get(self.position..end).unwrap_or_default(),
+            &mut out,
+        );
+        self.position = end;
+        if end == self.message.len() {
+            encoder.finish(&mut out);
+        } else {
+            self.encoder = Some(encoder);
+        }
+        Some(out)
+    }
+
+    /// Never 0 before the end is written.
+    fn pending(&self) -> usize {
+        let rest = self.message.len().saturating_sub(self.position);
+        rest.saturating_add(usize::from(self.encoder.is_some()))
+    }
+}
+
 /// The event that waits for its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Waiting {
@@ -188,6 +236,7 @@ impl Session {
             limits,
             input: Input::new(),
             output: Output::new(),
+            sending: None,
             state: State::Authorization { user: None },
             waiting: None,
             unknown_commands: 0,
@@ -217,7 +266,11 @@ impl Session {
 
     /// The next event. `None` when more input or an answer is needed, or output must be sent first.
     pub fn poll(&mut self) -> Option<Event> {
-        while self.waiting.is_none() && self.output.pending() < OUTPUT_LIMIT {
+        // Behind a message on its way nothing may be put: answers leave in the order of the commands.
+        while self.waiting.is_none()
+            && self.sending.is_none()
+            && self.output.pending() < OUTPUT_LIMIT
+        {
             if let State::Transaction(transaction) = &mut self.state
                 && transaction.go_on_listing(&mut self.output)
             {
@@ -303,9 +356,11 @@ impl Session {
         if dots::needs_no_encoding(&message) {
             self.output.put_owned(message);
             self.output.put(b".\r\n");
-        } else {
+        } else if message.len() < OUTPUT_LIMIT {
             self.output
                 .put_owned(dots::encode(&message, BareNewlines::Canonical));
+        } else {
+            self.sending = Some(Sending::new(message));
         }
     }
 
@@ -339,12 +394,21 @@ impl Session {
 
     /// The next octets to write.
     pub fn transmit(&mut self) -> Option<Vec<u8>> {
-        self.output.take()
+        if let Some(chunk) = self.output.take() {
+            return Some(chunk);
+        }
+        let mut sending = self.sending.take()?;
+        let chunk = sending.portion();
+        if sending.pending() > 0 {
+            self.sending = Some(sending);
+        }
+        chunk
     }
 
-    /// Octets that wait to be written.
+    /// Octets that wait to be written, those not counted that dot stuffing will add.
     pub fn pending(&self) -> usize {
-        self.output.pending()
+        let sending = self.sending.as_ref().map_or(0, Sending::pending);
+        self.output.pending().saturating_add(sending)
     }
 
     /// How long the peer may stay silent now.

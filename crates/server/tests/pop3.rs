@@ -402,6 +402,44 @@ fn beside_imap() {
     assert_eq!(multi_line(&mut logged_in(&server), "LIST").len(), 2);
 }
 
+/// A stored message whose octets changed on the disk is refused, never sent; its neighbours are read as before.
+#[test]
+fn a_damaged_message_is_refused() {
+    let mails = mails();
+    let mut server = server(&mails[..3]);
+    server.kill().expect("kill");
+    let marker = b"Subject: plain\r\n";
+    let mut damaged = 0;
+    for pack in std::fs::read_dir(server.data().join("packs")).expect("packs") {
+        let path = pack.expect("pack").path();
+        let mut octets = std::fs::read(&path).expect("read");
+        if let Some(at) = octets
+            .windows(marker.len())
+            .position(|window| window == marker)
+        {
+            octets[at] ^= 1;
+            std::fs::write(&path, octets).expect("write");
+            damaged += 1;
+        }
+    }
+    assert_eq!(damaged, 1);
+    server.launch().expect("launch");
+    server.without_check();
+    let mut connection = logged_in(&server);
+    for command in ["RETR 1", "TOP 1 0"] {
+        connection.line(command).expect("send");
+        let answer = connection.answer().expect("answer");
+        assert_eq!(answer, "-ERR [SYS/PERM] the stored message is damaged");
+    }
+    assert_eq!(
+        multi_line(&mut connection, "RETR 3"),
+        ["Subject: empty", ""]
+    );
+    ok(&mut connection, "DELE 1");
+    ok(&mut connection, "QUIT");
+    assert_eq!(multi_line(&mut logged_in(&server), "LIST").len(), 2);
+}
+
 /// A6: what stands behind STLS in one segment is not answered and no handshake follows; in a later segment it is
 /// read as a handshake, which fails.
 #[test]
@@ -500,7 +538,14 @@ fn a13_aborted_sasl() {
 /// A client that asks for much and reads nothing costs one message, not all it asked for.
 #[test]
 fn a21_pipelined_retr_without_reading() {
-    let large = format!("Subject: large\r\n\r\n{}", "line\r\n".repeat(500_000));
+    for line in ["line\r\n", ".dot\r\n"] {
+        retr_without_reading(line);
+    }
+}
+
+fn retr_without_reading(line: &str) {
+    let large = format!("Subject: large\r\n\r\n{}", line.repeat(500_000));
+    let stuffed = testkit::server::dot_stuffed(large.as_bytes());
     let server = server(&[large.clone().into_bytes()]);
     let mut warm = logged_in(&server);
     assert_eq!(multi_line(&mut warm, "RETR 1").len(), 500_002);
@@ -526,6 +571,6 @@ fn a21_pipelined_retr_without_reading() {
     for _ in 0..200 {
         let first = connection.answer().expect("answer");
         assert_eq!(first, format!("+OK {} octets", large.len()));
-        connection.read_octets(large.len() + 3).expect("message");
+        connection.read_octets(stuffed.len() + 3).expect("message");
     }
 }

@@ -370,6 +370,43 @@ fn long_lists() {
     assert_eq!(lines.last(), Some(&"+OK"));
 }
 
+/// A large message with dots is encoded as it leaves, and what follows it stays behind it.
+#[test]
+fn large_messages() {
+    for lines in [1000, 4096, 40_000] {
+        let message = [
+            b"Subject: x\r\n\r\n".to_vec(),
+            b".line of 16 oct\n".repeat(lines),
+            b"end".to_vec(),
+        ]
+        .concat();
+        let mut peer = Peer::new(tls_offer());
+        peer.receive(b"USER u\r\nPASS p q\r\n");
+        let session = &mut peer.session;
+        session.receive(b"RETR 1\r\nRETR 2\r\nNOOP\r\n");
+        let mut sent = Vec::new();
+        loop {
+            while let Some(event) = session.poll() {
+                assert!(matches!(event, Event::Retrieve { .. }));
+                session.message(message.clone());
+            }
+            if session.pending() == 0 {
+                break;
+            }
+            let chunk = session.transmit().unwrap();
+            assert!(!chunk.is_empty() && chunk.len() <= 2 * OUTPUT_LIMIT);
+            sent.extend_from_slice(&chunk);
+        }
+        assert_eq!(session.transmit(), None);
+        let answer = format!("+OK {} octets\r\n", message.len()).into_bytes();
+        let answer = [answer, dots::encode(&message, BareNewlines::Canonical)].concat();
+        assert!(
+            sent == [answer.as_slice(), &answer, b"+OK\r\n"].concat(),
+            "{lines}"
+        );
+    }
+}
+
 #[test]
 fn shutdown_lets_the_command_in_hand_end() {
     let stopping = "-ERR [SYS/TEMP] server is stopping\r\n";
