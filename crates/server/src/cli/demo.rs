@@ -8,7 +8,7 @@ use clap::Args;
 use super::target::Target;
 use super::{Result, account};
 use crate::auth::password;
-use crate::config::Config;
+use crate::config::{Config, Listener, Service};
 use crate::manage::Request;
 use crate::serve;
 
@@ -46,13 +46,18 @@ pub(super) fn run(arguments: Arguments) -> Result {
         fs::write(&file, CONFIG)?;
     }
     let config = Config::load(Some(&file))?;
-    let passwords = if config.data.join("waxwing.db").exists() {
-        None
-    } else {
-        Some(furnish(&config.data)?)
-    };
+    let mut passwords = None;
+    if !config.data.join("waxwing.db").exists() {
+        let [alice, bob] = furnish(&config.data)?;
+        // Shown before anything else can fail: they are not kept anywhere.
+        println!("  alice@{DOMAIN}  {alice}");
+        println!("  bob@{DOMAIN}    {bob}");
+        println!();
+        passwords = Some([alice, bob]);
+    }
     crate::log::start("warn");
-    serve::run(config, || greet(&file, passwords.as_ref()))?;
+    let listeners = config.listeners.clone();
+    serve::run(config, || greet(&file, &listeners, passwords.as_ref()))?;
     Ok(())
 }
 
@@ -71,46 +76,54 @@ fn furnish(data: &Path) -> Result<[String; 2]> {
 }
 
 /// Says what to paste next.
-fn greet(file: &Path, passwords: Option<&[String; 2]>) {
+fn greet(file: &Path, listeners: &[Listener], passwords: Option<&[String; 2]>) {
+    let at = |service: Service| {
+        let listener = listeners
+            .iter()
+            .find(|listener| listener.service == service);
+        listener
+            .map(|listener| listener.address.to_string())
+            .unwrap_or_default()
+    };
     let config = format!("--config {}", file.display());
     println!("Waxwing runs on this machine. Ctrl-C ends it.");
     println!();
-    match passwords {
-        Some([alice, bob]) => {
-            println!("  alice@{DOMAIN}  {alice}");
-            println!("  bob@{DOMAIN}    {bob}");
-        }
-        None => {
-            println!(
-                "  alice@{DOMAIN} and bob@{DOMAIN} have the passwords printed at the first start; a new one:"
-            );
-            println!("  waxwing {config} account password alice@{DOMAIN}");
-        }
+    if passwords.is_none() {
+        println!(
+            "  alice@{DOMAIN} and bob@{DOMAIN} have the passwords printed at the first start; a new one:"
+        );
+        println!("  waxwing {config} account password alice@{DOMAIN}");
+        println!();
     }
-    let [alice, bob] = match passwords {
-        Some([alice, bob]) => [alice.as_str(), bob.as_str()],
-        None => ["PASSWORD", "PASSWORD"],
+    let (alice, bob) = match passwords {
+        Some([alice, bob]) => (alice.as_str(), bob.as_str()),
+        None => ("PASSWORD", "PASSWORD"),
     };
-    println!();
     println!("Send a message from alice to bob:");
     println!();
     println!(
         "  printf 'From: alice@{DOMAIN}\\r\\nTo: bob@{DOMAIN}\\r\\nSubject: Hello\\r\\n\\r\\nHello, Bob.\\r\\n' | \\"
     );
     println!(
-        "    curl -sSk --ssl-reqd --url smtp://127.0.0.1:5870 --user 'alice@{DOMAIN}:{alice}' \\"
+        "    curl -sSk --ssl-reqd --url smtp://{} --user 'alice@{DOMAIN}:{alice}' \\",
+        at(Service::Submission)
     );
     println!("    --mail-from alice@{DOMAIN} --mail-rcpt bob@{DOMAIN} --upload-file -");
     println!();
     println!("Read it, over IMAP and over POP3:");
     println!();
     println!(
-        "  curl -sSk --url 'imaps://127.0.0.1:9930/INBOX;MAILINDEX=1' --user 'bob@{DOMAIN}:{bob}'"
+        "  curl -sSk --url 'imaps://{}/INBOX;MAILINDEX=1' --user 'bob@{DOMAIN}:{bob}'",
+        at(Service::Imaps)
     );
-    println!("  curl -sSk --url 'pop3s://127.0.0.1:9950/1' --user 'bob@{DOMAIN}:{bob}'");
-    println!();
     println!(
-        "SMTP 2525, submission 5870 (STARTTLS) and 4650 (TLS), LMTP 2424, IMAP 1430 and 9930 (TLS),"
+        "  curl -sSk --url 'pop3s://{}/1' --user 'bob@{DOMAIN}:{bob}'",
+        at(Service::Pop3s)
     );
-    println!("POP3 1100 and 9950 (TLS). Manage it beside: waxwing {config} account list");
+    println!();
+    for listener in listeners {
+        println!("  {:<12} {}", listener.service.name(), listener.address);
+    }
+    println!();
+    println!("Manage it beside: waxwing {config} account list");
 }
