@@ -189,7 +189,7 @@ impl Default for Limits {
             message_size: 50 << 20,
             // Five of the largest messages, or thousands of common ones.
             memory: 256 << 20,
-            connections: 20_000,
+            connections: 16_000,
             // A household or small office behind one address.
             connections_per_network: 50,
             recipients: 1_000,

@@ -133,6 +133,13 @@ impl Wake {
         self.stopping.load(Ordering::Acquire)
     }
 
+    /// Returns once the session shall end; for the time before its loop runs.
+    pub async fn stopped(&self) {
+        while !self.is_stopping() {
+            self.notify.notified().await;
+        }
+    }
+
     fn take_woken(&self) -> bool {
         self.woken.swap(false, Ordering::AcqRel)
     }

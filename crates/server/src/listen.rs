@@ -172,14 +172,18 @@ async fn converse(
         };
         let handshake = Box::pin(async {
             let acceptor = TlsAcceptor::from(config);
-            timeout(HANDSHAKE_PATIENCE, stream.accept_tls(&acceptor)).await
+            tokio::select! {
+                result = timeout(HANDSHAKE_PATIENCE, stream.accept_tls(&acceptor)) => Some(result),
+                () = entry.wake.stopped() => None,
+            }
         });
         match handshake.await {
-            Ok(Ok(info)) => tls = Some(info),
-            Ok(Err(error)) => {
+            Some(Ok(Ok(info))) => tls = Some(info),
+            Some(Ok(Err(error))) => {
                 return tracing::info!(%peer, %service, %error, "TLS handshake failed");
             }
-            Err(_) => return tracing::info!(%peer, %service, "TLS handshake took too long"),
+            Some(Err(_)) => return tracing::info!(%peer, %service, "TLS handshake took too long"),
+            None => return,
         }
     }
     if peer.unix {

@@ -77,8 +77,33 @@ pub fn open_store(folder: &Path) -> Result<Store, Error> {
     })
 }
 
+/// Descriptors that are no connections: the database and its readers, packs, listeners, the log, some to spare.
+const OTHER_DESCRIPTORS: u64 = 128;
+
+/// Takes all descriptors the system allows, and says when they are fewer than the connections allowed.
+fn raise_descriptors(limits: &config::Limits) {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(%error, "the limit of open files cannot be raised");
+    }
+    let needed = (limits.connections as u64).saturating_add(OTHER_DESCRIPTORS);
+    if let Some(allowed) = getrlimit(Resource::Nofile)
+        .current
+        .filter(|allowed| *allowed < needed)
+    {
+        tracing::warn!(
+            allowed,
+            needed,
+            "fewer open files are allowed than limits.connections needs"
+        );
+    }
+}
+
 /// Runs a server with a configuration until a signal ends it. `ready` is called once everything listens.
 pub fn run(config: Config, ready: impl FnOnce()) -> Result<(), Error> {
+    raise_descriptors(&config.limits);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(db::workers())
         // Reads and password checks are bounded by their own semaphores; this bounds their sum and the rest.

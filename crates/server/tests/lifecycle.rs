@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::io::Write;
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use testkit::connection::Connection;
 use testkit::server::{PASSWORD, Server, binary};
 use testkit::tls::{HOST, Identity};
 
@@ -316,4 +317,118 @@ impl rustls::client::danger::ServerCertVerifier for Anybody {
     fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
         self.0.signature_verification_algorithms.supported_schemes()
     }
+}
+
+/// Fault F7: accepting pauses without spinning, what is open goes on, and all is well once descriptors are back.
+#[test]
+fn running_out_of_descriptors_pauses_accepting() {
+    const DESCRIPTORS: usize = 96;
+    let folder = tempfile::tempdir().expect("folder");
+    let file = folder.path().join("waxwing.toml");
+    let port = TcpListener::bind(("127.0.0.1", 0))
+        .and_then(|one| one.local_addr())
+        .expect("a free port");
+    let text = format!("hostname = \"a.example.test\"\ndata = \"d\"\nlisten.pop3 = [\"{port}\"]\n");
+    fs::write(&file, text).expect("write");
+    let log = fs::File::create(folder.path().join("log")).expect("log");
+    let mut child = Command::new("sh")
+        .arg("-c")
+        .arg(format!(
+            "ulimit -n {DESCRIPTORS}; exec \"$0\" serve --config \"$1\""
+        ))
+        .arg(binary())
+        .arg(&file)
+        .stderr(log)
+        .spawn()
+        .expect("start");
+    let greeted = |connection: &mut Connection| {
+        connection
+            .answer()
+            .is_ok_and(|line| line.starts_with("+OK"))
+    };
+    let until = Instant::now() + Duration::from_secs(20);
+    let mut first = loop {
+        match Connection::open(port) {
+            Ok(connection) => break connection,
+            Err(error) => assert!(Instant::now() < until, "{error}"),
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    };
+    assert!(greeted(&mut first));
+    // The kernel completes these whether or not the server takes them.
+    let waiting: Vec<_> = (0..2 * DESCRIPTORS)
+        .map(|_| TcpStream::connect(port).expect("connect"))
+        .collect();
+    let log = || fs::read_to_string(folder.path().join("log")).unwrap_or_default();
+    while !log().contains("accepting pauses") {
+        assert!(Instant::now() < until, "{}", log());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let before = cpu_ticks(child.id());
+    std::thread::sleep(Duration::from_secs(1));
+    let used = cpu_ticks(child.id()) - before;
+    assert!(used < 20, "{used} hundredths of a second in one: it spins");
+    first.line("CAPA").expect("send");
+    assert!(greeted(&mut first), "what is open goes on");
+    drop(waiting);
+    let mut last = Connection::open(port).expect("connect");
+    assert!(greeted(&mut last), "and new ones are taken again");
+    child.kill().expect("kill");
+    child.wait().expect("wait");
+}
+
+/// User and system time of a process in hundredths of a second (`proc(5)`, fields 14 and 15).
+fn cpu_ticks(pid: u32) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("stat");
+    let fields: Vec<&str> = stat
+        .rsplit(") ")
+        .next()
+        .unwrap_or_default()
+        .split(' ')
+        .collect();
+    fields[11].parse::<u64>().expect("utime") + fields[12].parse::<u64>().expect("stime")
+}
+
+#[test]
+fn lmtp_over_a_unix_socket() {
+    use std::io::{BufRead, BufReader};
+    let folder = tempfile::tempdir().expect("folder");
+    let path = folder.path().join("lmtp");
+    let mut server = Server::start().expect("start");
+    server.add_domain("example.test").expect("domain");
+    server.add_account("alice@example.test").expect("account");
+    let text = fs::read_to_string(server.config()).expect("read");
+    let lmtp = server.ports().lmtp;
+    let both = format!("[\"127.0.0.1:{lmtp}\", \"unix:{}\"]", path.display());
+    let text = text.replace(&format!("[\"127.0.0.1:{lmtp}\"]"), &both);
+    fs::write(server.config(), text).expect("write");
+    assert!(server.stop().expect("stop"));
+    server.launch().expect("start");
+    let mut stream = std::os::unix::net::UnixStream::connect(&path).expect("connect");
+    stream
+        .set_read_timeout(Some(testkit::connection::PATIENCE))
+        .expect("timeout");
+    let commands = "LHLO test.example\r\nMAIL FROM:<>\r\nRCPT TO:<alice@example.test>\r\nDATA\r\n";
+    stream.write_all(commands.as_bytes()).expect("send");
+    stream
+        .write_all(b"Subject: by socket\r\n\r\ntext\r\n.\r\nQUIT\r\n")
+        .expect("send");
+    let lines: Vec<String> = BufReader::new(&stream)
+        .lines()
+        .map(|line| line.expect("line"))
+        .collect();
+    assert!(
+        lines.first().is_some_and(|line| line.starts_with("220")),
+        "{lines:?}"
+    );
+    let after_data = lines
+        .iter()
+        .skip_while(|line| !line.starts_with("354"))
+        .nth(1);
+    assert!(
+        after_data.is_some_and(|line| line.starts_with("250")),
+        "{lines:?}"
+    );
+    let list = server.cli(&["--json", "account", "list"]).expect("list");
+    assert!(list.contains("\"messages\": 1"), "{list}");
 }

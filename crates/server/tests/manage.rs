@@ -376,3 +376,64 @@ fn setup_makes_a_configuration_that_serves() {
     let bad = run(&["--config", "/nowhere/at/all.toml", "domain", "list"]);
     assert!(!bad.status.success());
 }
+
+/// The demonstration on ports of its own: a folder with a configuration keeps it.
+#[test]
+fn the_demonstration_prints_what_works() {
+    let folder = tempfile::tempdir().expect("folder");
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .and_then(|one| one.local_addr())
+        .expect("a free port");
+    let text = format!("hostname = \"localhost\"\ndata = \"store\"\nlisten.pop3s = [\"{port}\"]\n");
+    fs::write(folder.path().join("waxwing.toml"), text).expect("write");
+    let run = || {
+        let mut command = std::process::Command::new(testkit::server::binary());
+        let child = command
+            .arg("demo")
+            .arg(folder.path())
+            .stdout(std::process::Stdio::piped())
+            .spawn();
+        let mut child = child.expect("start");
+        let lines = std::io::BufReader::new(child.stdout.take().expect("output"));
+        let mut text = String::new();
+        for line in std::io::BufRead::lines(lines) {
+            text.push_str(&line.expect("line"));
+            text.push('\n');
+            if text.contains("Manage it beside") {
+                break;
+            }
+        }
+        (child, text)
+    };
+    let (mut child, text) = run();
+    let word = |name: &str| {
+        let line = text
+            .lines()
+            .find(|line| line.trim_start().starts_with(name))
+            .unwrap_or_default();
+        line.split_whitespace()
+            .nth(1)
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let (alice, bob) = (word("alice@example.test"), word("bob@example.test"));
+    assert!(
+        alice.len() == 31 && bob.len() == 31 && alice != bob,
+        "{text}"
+    );
+    assert!(
+        text.contains(&format!(
+            "pop3s://{port}/1' --user 'bob@example.test:{bob}'"
+        )),
+        "{text}"
+    );
+    child.kill().expect("kill");
+    child.wait().expect("wait");
+    let (mut child, text) = run();
+    assert!(
+        !text.contains(&bob) && text.contains("account password alice@example.test"),
+        "{text}"
+    );
+    child.kill().expect("kill");
+    child.wait().expect("wait");
+}

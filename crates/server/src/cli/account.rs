@@ -152,12 +152,12 @@ fn report(address: &str, secret: Option<&Secret>, context: &Context) {
     match (context.json, secret) {
         (true, secret) => {
             let password = secret.map(Secret::expose);
-            println!(
+            say!(
                 "{}",
                 serde_json::json!({"address": address, "password": password})
             );
         }
-        (false, Some(secret)) => println!("{}", secret.expose()),
+        (false, Some(secret)) => say!("{}", secret.expose()),
         (false, None) => {}
     }
 }
@@ -215,8 +215,8 @@ fn add_many(target: &mut Target, file: &Path, quota: Option<Quota>, context: &Co
     }
     added += add_batch(target, &mut batch, quota)?;
     match context.json {
-        true => println!("{}", serde_json::json!({ "added": added })),
-        false => println!("{added} accounts added"),
+        true => say!("{}", serde_json::json!({ "added": added })),
+        false => say!("{added} accounts added"),
     }
     Ok(())
 }

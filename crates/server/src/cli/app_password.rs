@@ -42,11 +42,11 @@ pub(super) fn run(command: Command, context: &Context) -> Result {
                 sha256,
             })?;
             match context.json {
-                true => println!(
+                true => say!(
                     "{}",
                     serde_json::json!({"account": account, "name": name, "password": secret.expose()})
                 ),
-                false => println!("{}", secret.expose()),
+                false => say!("{}", secret.expose()),
             }
             Ok(())
         }

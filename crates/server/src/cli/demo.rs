@@ -50,9 +50,9 @@ pub(super) fn run(arguments: Arguments) -> Result {
     if !config.data.join("waxwing.db").exists() {
         let [alice, bob] = furnish(&config.data)?;
         // Shown before anything else can fail: they are not kept anywhere.
-        println!("  alice@{DOMAIN}  {alice}");
-        println!("  bob@{DOMAIN}    {bob}");
-        println!();
+        say!("  alice@{DOMAIN}  {alice}");
+        say!("  bob@{DOMAIN}    {bob}");
+        say!();
         passwords = Some([alice, bob]);
     }
     crate::log::start("warn");
@@ -86,44 +86,44 @@ fn greet(file: &Path, listeners: &[Listener], passwords: Option<&[String; 2]>) {
             .unwrap_or_default()
     };
     let config = format!("--config {}", file.display());
-    println!("Waxwing runs on this machine. Ctrl-C ends it.");
-    println!();
+    say!("Waxwing runs on this machine. Ctrl-C ends it.");
+    say!();
     if passwords.is_none() {
-        println!(
+        say!(
             "  alice@{DOMAIN} and bob@{DOMAIN} have the passwords printed at the first start; a new one:"
         );
-        println!("  waxwing {config} account password alice@{DOMAIN}");
-        println!();
+        say!("  waxwing {config} account password alice@{DOMAIN}");
+        say!();
     }
     let (alice, bob) = match passwords {
         Some([alice, bob]) => (alice.as_str(), bob.as_str()),
         None => ("PASSWORD", "PASSWORD"),
     };
-    println!("Send a message from alice to bob:");
-    println!();
-    println!(
+    say!("Send a message from alice to bob:");
+    say!();
+    say!(
         "  printf 'From: alice@{DOMAIN}\\r\\nTo: bob@{DOMAIN}\\r\\nSubject: Hello\\r\\n\\r\\nHello, Bob.\\r\\n' | \\"
     );
-    println!(
+    say!(
         "    curl -sSk --ssl-reqd --url smtp://{} --user 'alice@{DOMAIN}:{alice}' \\",
         at(Service::Submission)
     );
-    println!("    --mail-from alice@{DOMAIN} --mail-rcpt bob@{DOMAIN} --upload-file -");
-    println!();
-    println!("Read it, over IMAP and over POP3:");
-    println!();
-    println!(
+    say!("    --mail-from alice@{DOMAIN} --mail-rcpt bob@{DOMAIN} --upload-file -");
+    say!();
+    say!("Read it, over IMAP and over POP3:");
+    say!();
+    say!(
         "  curl -sSk --url 'imaps://{}/INBOX;MAILINDEX=1' --user 'bob@{DOMAIN}:{bob}'",
         at(Service::Imaps)
     );
-    println!(
+    say!(
         "  curl -sSk --url 'pop3s://{}/1' --user 'bob@{DOMAIN}:{bob}'",
         at(Service::Pop3s)
     );
-    println!();
+    say!();
     for listener in listeners {
-        println!("  {:<12} {}", listener.service.name(), listener.address);
+        say!("  {:<12} {}", listener.service.name(), listener.address);
     }
-    println!();
-    println!("Manage it beside: waxwing {config} account list");
+    say!();
+    say!("Manage it beside: waxwing {config} account list");
 }

@@ -30,7 +30,7 @@ pub(super) fn backup(arguments: Backup, context: &Context) -> Result {
         .to_owned();
     let answer = context.target()?.ask(&Request::Backup { folder })?.value;
     if context.json {
-        println!("{answer:#}");
+        say!("{answer:#}");
         return Ok(());
     }
     let number = |key: &str| {
@@ -39,7 +39,7 @@ pub(super) fn backup(arguments: Backup, context: &Context) -> Result {
             .and_then(serde_json::Value::as_u64)
             .unwrap_or(0)
     };
-    println!(
+    say!(
         "{} copied ({} packs new, {} there already)",
         show::octets(number("octets")),
         number("packs_copied"),
@@ -63,11 +63,11 @@ pub(super) fn check(arguments: Check, context: &Context) -> Result<ExitCode> {
         .unwrap_or_default();
     let repaired = |finding: &serde_json::Value| finding.get("repaired") == Some(&true.into());
     if context.json {
-        println!("{answer:#}");
+        say!("{answer:#}");
     } else {
         for finding in &findings {
             let what = finding.get("text").map(show::text).unwrap_or_default();
-            println!("{what}{}", if repaired(finding) { " (mended)" } else { "" });
+            say!("{what}{}", if repaired(finding) { " (mended)" } else { "" });
         }
         let number = |key: &str| {
             answer
@@ -75,7 +75,7 @@ pub(super) fn check(arguments: Check, context: &Context) -> Result<ExitCode> {
                 .and_then(serde_json::Value::as_u64)
                 .unwrap_or(0)
         };
-        println!(
+        say!(
             "{} accounts, {} messages, {} bodies examined: {}",
             number("accounts"),
             number("messages"),

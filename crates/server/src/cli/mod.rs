@@ -3,6 +3,14 @@
 //! Owns: arguments, what is printed, exit codes (0 done, 1 refused or failed, 2 wrong arguments). Commands that manage
 //! ask a running server through its admin socket, and open the store themselves when none runs.
 
+/// Prints a line. A reader that went away (`waxwing account list | head`) is no error.
+macro_rules! say {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stdout(), $($text)*);
+    }};
+}
+
 mod account;
 mod alias;
 mod app_password;
@@ -143,7 +151,7 @@ fn run(command: Command, context: &Context) -> Result<ExitCode> {
 fn version(context: &Context) {
     let version = env!("CARGO_PKG_VERSION");
     match context.json {
-        true => println!("{}", serde_json::json!({ "version": version })),
-        false => println!("waxwing {version}"),
+        true => say!("{}", serde_json::json!({ "version": version })),
+        false => say!("waxwing {version}"),
     }
 }

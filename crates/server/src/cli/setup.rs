@@ -76,18 +76,16 @@ pub(super) fn run(arguments: Arguments, context: &Context) -> Result {
     let mut out = made.map_err(|error| format!("{}: {error}", file.display()))?;
     out.write_all(text.as_bytes())?;
     out.sync_all()?;
-    println!("Configuration  {}", file.display());
-    println!("Data folder    {}", data.display());
-    println!("Account        {address}");
+    say!("Configuration  {}", file.display());
+    say!("Data folder    {}", data.display());
+    say!("Account        {address}");
     if new {
-        println!("Password       {}", secret.expose());
+        say!("Password       {}", secret.expose());
     }
-    println!();
-    println!("In the DNS:    {domain}. MX 10 {hostname}.");
-    println!("               {hostname}. A and AAAA: the addresses of this machine");
-    println!(
-        "Certificate:   set tls.certificate and tls.key; until then a self-signed one is used"
-    );
-    println!("Start:         waxwing --config {} serve", file.display());
+    say!();
+    say!("In the DNS:    {domain}. MX 10 {hostname}.");
+    say!("               {hostname}. A and AAAA: the addresses of this machine");
+    say!("Certificate:   set tls.certificate and tls.key; until then a self-signed one is used");
+    say!("Start:         waxwing --config {} serve", file.display());
     Ok(())
 }

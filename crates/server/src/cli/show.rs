@@ -12,7 +12,7 @@ pub(super) struct Column(
 /// Prints rows.
 pub(super) fn table(rows: &Value, columns: &[Column], json: bool) {
     if json {
-        println!("{rows:#}");
+        say!("{rows:#}");
         return;
     }
     let Some(rows) = rows.as_array().filter(|rows| !rows.is_empty()) else {
@@ -49,7 +49,7 @@ pub(super) fn table(rows: &Value, columns: &[Column], json: bool) {
             .zip(&widths)
             .map(|(cell, width)| format!("{cell:<width$}"))
             .collect();
-        println!("{}", cells.join("  ").trim_end());
+        say!("{}", cells.join("  ").trim_end());
     }
 }
 

@@ -71,13 +71,13 @@ pub(super) fn import(arguments: Import, context: &Context) -> Result {
     )?;
     bar.bar.finish_and_clear();
     match context.json {
-        true => println!(
+        true => say!(
             "{}",
             serde_json::json!({
                 "messages": done.messages, "octets": done.octets, "known": done.known, "skipped": done.skipped,
             })
         ),
-        false => println!(
+        false => say!(
             "{} messages imported ({}), {} there already, {} left out",
             done.messages,
             super::show::octets(done.octets),
@@ -104,11 +104,11 @@ pub(super) fn export(arguments: Export, context: &Context) -> Result {
     )?;
     bar.bar.finish_and_clear();
     match context.json {
-        true => println!(
+        true => say!(
             "{}",
             serde_json::json!({"messages": done.messages, "octets": done.octets, "known": done.known})
         ),
-        false => println!(
+        false => say!(
             "{} messages exported ({}), {} there already",
             done.messages,
             super::show::octets(done.octets),

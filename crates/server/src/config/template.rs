@@ -47,7 +47,7 @@ failures_per_minute = 10
 message_mib = 50
 memory_mib = 256
 # Connections in all, and from one network (an IPv4 address or an IPv6 /64).
-connections = 20000
+connections = 16000
 connections_per_network = 50
 # Recipients of one message.
 recipients = 1000
