@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use store::{BodyRef, Content, Error, Options, Result, Snapshot, Store, Tx};
+use store::{Content, Error, Options, Result, Snapshot, Store, Tx};
 use tokio::sync::{Semaphore, oneshot};
 
 /// The store and the bound of its use. Clones share both.
@@ -85,11 +85,6 @@ impl Db {
             store.ingest(&meta, &slices)
         })
         .await
-    }
-
-    /// A whole message.
-    pub async fn body(&self, body: BodyRef) -> Result<Vec<u8>> {
-        self.blocking(move |store| store.body(&body)).await
     }
 
     /// Anything else of the store that blocks.

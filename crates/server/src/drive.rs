@@ -76,8 +76,6 @@ pub enum Next {
     Continue,
     /// The session accepted STARTTLS or STLS: send its reply, then shake hands.
     StartTls,
-    /// Send what is pending, then end the connection.
-    Close,
 }
 
 /// The peer is gone or stopped reading; there is nobody to answer. What a handler committed stays committed.
@@ -351,18 +349,8 @@ async fn work<S: Session, H: Handler<S>>(
         match next {
             Next::Continue => link.flush_if_full().await?,
             Next::StartTls => link.start_tls().await?,
-            Next::Close => {
-                link.flush().await?;
-                return Err(close(link).await);
-            }
         }
     }
-}
-
-/// The end a handler asked for. Answers `Gone`, because nothing can follow.
-async fn close<S>(link: &mut Link<S>) -> Gone {
-    let _ = timeout(CLOSE_PATIENCE, link.stream.close()).await;
-    Gone
 }
 
 enum Waited {

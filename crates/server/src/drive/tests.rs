@@ -27,6 +27,9 @@ impl Session for Toy {
         self.input.extend_from_slice(bytes);
     }
     fn poll(&mut self) -> Option<String> {
+        if self.closed {
+            return None;
+        }
         let end = self.input.iter().position(|&octet| octet == b'\n')?;
         let line: Vec<u8> = self.input.drain(..=end).collect();
         Some(String::from_utf8_lossy(&line).trim().to_owned())
@@ -63,7 +66,7 @@ struct Echo {
 impl Handler<Toy> for Echo {
     async fn handle(&mut self, link: &mut Link<Toy>, event: String) -> Result<Next, Gone> {
         match event.as_str() {
-            "end" => return Ok(Next::Close),
+            "end" => link.session.closed = true,
             "boom" => panic!("as the test wants"),
             "big" => {
                 for _ in 0..100 {

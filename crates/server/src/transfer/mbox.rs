@@ -3,7 +3,7 @@
 //! and `X-Keywords` fields, which are read and left where they are.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Seek, SeekFrom};
+use std::io::{BufRead, BufReader, Seek};
 use std::path::{Path, PathBuf};
 
 use store::{Flags, Timestamp};

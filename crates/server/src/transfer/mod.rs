@@ -21,8 +21,8 @@ use std::path::{Path, PathBuf};
 
 use store::{Flags, Timestamp};
 
-pub use export::{Exported, export};
-pub use import::{Imported, import};
+pub use export::export;
+pub use import::import;
 
 /// The largest message that is read from a file, in octets. Larger ones than servers accept anywhere are damage.
 pub const MESSAGE_LIMIT: u64 = 256 * 1024 * 1024;
