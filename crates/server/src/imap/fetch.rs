@@ -1,33 +1,22 @@
 //! FETCH (RFC 9051 §6.4.5).
 //!
-//! UID and FLAGS come from what the client was told and cost no query. Everything else is loaded in pieces: one ordered
-//! scan of rows per piece, then the octets of messages, on a thread that may block; what a piece holds is written and
-//! flushed before the next is loaded. So memory stays bounded however much is asked for, a client that does not read
-//! stops its own FETCH only, and other sessions get their turn between pieces.
-//!
-//! Limits: [`PIECE_MESSAGES`], [`PIECE_OCTETS`].
+//! UID and FLAGS come from what the client was told and cost no query. Everything else is loaded in batches ([`load`]);
+//! what a batch holds is written, and flushed when the output is full, while the next is loaded. So memory stays bounded
+//! however much is asked for, a client that does not read stops its own FETCH only, and other sessions get their turn.
 
-use std::ops::{ControlFlow, Range};
+use std::ops::Range;
 use std::sync::Arc;
 
 use ::imap::{Body, DateTime, FetchAttribute, Reply, SequenceSet};
-use ::store::{
-    AccountId, BodyRef, Columns, Entry, FlagChange, FlagMode, Flags, MailboxId, Store, UidRange,
-};
+use ::store::{Columns, FlagChange, FlagMode, Flags, UidRange};
 
-use super::error;
-use super::section::{self, Span, Value};
+use super::error::{self, Failure};
+use super::load::{BATCH_OCTETS, Batch, Loader, runs_of_uids};
+use super::section::{self, Value};
 use super::selected::{Expunges, Run, Selected, holds};
 use super::structure;
 use super::{Answer, Imap, Link};
-use crate::db::Db;
 use crate::drive::Gone;
-
-/// Most messages of a piece: enough that going to another thread and back does not count.
-const PIECE_MESSAGES: usize = 1024;
-
-/// Octets after which a piece is complete. A message larger than this is a piece of its own.
-pub const PIECE_OCTETS: usize = 512 * 1024;
 
 /// Messages between two looks at the output, where nothing is loaded.
 const LOOK: usize = 1024;
@@ -55,73 +44,57 @@ pub async fn fetch(
         from_view(selected, link, &runs, &plan).await?;
         return Ok(Reply::ok("fetched"));
     }
-    let (account, mailbox, told) = (
-        selected.account,
-        selected.mailbox,
-        Arc::clone(&selected.told),
-    );
-    let plan = Arc::new(plan);
-    let db = imap.shared.db.clone();
-    let mut runs = runs.into_iter();
-    let mut run = runs.next();
-    let mut left: Vec<(u32, Entry)> = Vec::new();
-    let mut missing = false;
-    loop {
-        while left.len() < PIECE_MESSAGES
-            && let Some(todo) = run.take()
-        {
-            let more = PIECE_MESSAGES.saturating_sub(left.len());
-            let last = left.len();
-            left.extend(told.range(*todo.start(), *todo.end()).take(more));
-            let taken = u32::try_from(left.len().saturating_sub(last)).unwrap_or(u32::MAX);
-            let rest = todo.start().saturating_add(taken.max(1))..=*todo.end();
-            run = if rest.is_empty() {
-                runs.next()
-            } else {
-                Some(rest)
-            };
-        }
-        if left.is_empty() {
-            break;
-        }
-        let mut piece = load(
-            &db,
-            account,
-            mailbox,
-            &plan,
-            std::mem::take(&mut left),
-            PIECE_OCTETS,
-        )
-        .await?;
-        // A large message counts against the memory for messages until it is on its way.
-        let mut permit = None;
-        missing |= piece.missing;
-        if let Some(large) = piece.large {
-            permit = Some(
-                imap.shared
-                    .budget
-                    .reserve(large as u64)
-                    .await
-                    .map_err(|_| error::NO_MEMORY)?,
-            );
-            piece = load(&db, account, mailbox, &plan, piece.left, large).await?;
-        }
-        if piece.unknown_encoding {
-            return Ok(error::UNKNOWN_ENCODING);
-        }
-        missing |= piece.missing;
-        left = write(imap.selected()?, link, &plan, piece).await?;
-        if permit.is_some() {
-            link.flush().await?;
-        }
-        tokio::task::yield_now().await;
-    }
+    let loader = Loader::new(selected, Arc::new(plan), runs);
+    let missing = from_store(imap, link, loader).await?;
     // RFC 2180 §4.1: messages that others expunged, which could not be told yet, have nothing left to fetch. A UID may name
     // nothing (RFC 9051 §6.4.9).
     if missing && !uid {
         Ok(error::EXPUNGE_ISSUED)
     } else {
         Ok(Reply::ok("fetched"))
+    }
+}
+
+/// Answers with what is loaded; while one batch is written the next is loaded. True if some messages were gone.
+async fn from_store(imap: &mut Imap, link: &mut Link, loader: Loader) -> Result<bool, Failure> {
+    let db = imap.shared.db.clone();
+    let mut missing = false;
+    let (mut loader, mut batch) = loader.step(&db, BATCH_OCTETS).await?;
+    loop {
+        missing |= batch.missing;
+        if batch.unknown_encoding {
+            return Err(error::UNKNOWN_ENCODING.into());
+        }
+        if let Some(large) = batch.large {
+            // A large message counts against the memory for messages until it is on its way, and nothing is loaded beside it.
+            let memory = imap.shared.budget.reserve(large as u64).await;
+            let _permit = memory.map_err(|_| error::NO_MEMORY)?;
+            (loader, batch) = loader.step(&db, large).await?;
+            missing |= batch.missing;
+            if batch.unknown_encoding {
+                return Err(error::UNKNOWN_ENCODING.into());
+            }
+            write(imap.selected()?, link, &loader.plan, batch).await?;
+            link.flush().await?;
+            if loader.is_done() {
+                return Ok(missing);
+            }
+            (loader, batch) = loader.step(&db, BATCH_OCTETS).await?;
+            continue;
+        }
+        if loader.is_done() {
+            write(imap.selected()?, link, &loader.plan, batch).await?;
+            return Ok(missing);
+        }
+        let plan = Arc::clone(&loader.plan);
+        let next = tokio::spawn({
+            let db = db.clone();
+            async move { loader.step(&db, BATCH_OCTETS).await }
+        });
+        write(imap.selected()?, link, &plan, batch).await?;
+        (loader, batch) = next
+            .await
+            .map_err(|error| ::store::Error::Internal(error.to_string()))??;
     }
 }
 
@@ -132,7 +105,7 @@ async fn see(
     link: &mut Link,
     runs: &[Run],
     expunges: Expunges,
-) -> Result<Vec<UidRange>, error::Failure> {
+) -> Result<Vec<UidRange>, Failure> {
     let selected = imap.selected()?;
     let told = &selected.told;
     let entries = runs
@@ -163,10 +136,11 @@ async fn see(
 }
 
 /// What to answer, and what that needs.
-struct Plan {
-    attributes: Vec<FetchAttribute>,
+pub struct Plan {
+    /// In the order asked for.
+    pub attributes: Vec<FetchAttribute>,
     /// Columns of the rows; none if the view has everything.
-    columns: Option<Columns>,
+    pub columns: Option<Columns>,
     /// UIDs of messages whose flags are told although not asked for, because reading sets `\Seen`.
     seen: Vec<UidRange>,
 }
@@ -230,192 +204,15 @@ async fn from_view(
     Ok(())
 }
 
-/// Rows and values of some messages.
-#[derive(Default)]
-struct Piece {
-    rows: Vec<Row>,
-    /// Envelopes and structures of all rows, one behind the other.
-    text: Vec<u8>,
-    /// What the piece had no room for.
-    left: Vec<(u32, Entry)>,
-    /// Some messages have no row any more.
-    missing: bool,
-    /// A part cannot be decoded.
-    unknown_encoding: bool,
-    /// The first message needs so many octets, more than there was room for; nothing was loaded.
-    large: Option<usize>,
-}
-
-struct Row {
-    seq: u32,
-    entry: Entry,
-    size: u64,
-    received: i64,
-    envelope: Range<usize>,
-    structure: Range<usize>,
-    index: Range<usize>,
-    body: Option<BodyRef>,
-    values: Vec<Value>,
-    /// Its octets are gone.
-    gone: bool,
-}
-
-async fn load(
-    db: &Db,
-    account: AccountId,
-    mailbox: MailboxId,
-    plan: &Arc<Plan>,
-    wanted: Vec<(u32, Entry)>,
-    room: usize,
-) -> ::store::Result<Piece> {
-    let plan = Arc::clone(plan);
-    db.blocking(move |store| {
-        let mut piece = rows(store, account, mailbox, &plan, wanted)?;
-        if plan.columns.is_some_and(|columns| columns.body) {
-            octets(store, &plan, &mut piece, room)?;
-        }
-        Ok(piece)
-    })
-    .await
-}
-
-/// One ordered scan for the rows.
-fn rows(
-    store: &Store,
-    account: AccountId,
-    mailbox: MailboxId,
-    plan: &Plan,
-    wanted: Vec<(u32, Entry)>,
-) -> ::store::Result<Piece> {
-    let columns = plan.columns.unwrap_or(Columns::ENTRY);
-    let mut piece = Piece {
-        rows: Vec::with_capacity(wanted.len()),
-        ..Piece::default()
-    };
-    let mut next = 0;
-    store.read(|snapshot| {
-        snapshot.messages(
-            account,
-            mailbox,
-            &runs_of_uids(wanted.iter().copied()),
-            columns,
-            &mut |row| {
-                // Both ascend by UID; what is wanted and has no row was expunged.
-                while let Some((seq, entry)) =
-                    wanted.get(next).filter(|(_, entry)| entry.uid <= row.uid)
-                {
-                    next += 1;
-                    if entry.uid < row.uid {
-                        piece.missing = true;
-                        continue;
-                    }
-                    let mut keep = |octets: &[u8]| {
-                        let start = piece.text.len();
-                        piece.text.extend_from_slice(octets);
-                        start..piece.text.len()
-                    };
-                    piece.rows.push(Row {
-                        seq: *seq,
-                        entry: *entry,
-                        size: row.size,
-                        received: row.received,
-                        envelope: keep(row.envelope),
-                        structure: keep(row.body_structure),
-                        index: keep(row.index),
-                        body: row.body,
-                        values: Vec::new(),
-                        gone: false,
-                    });
-                }
-                Ok(if piece.text.len() > PIECE_OCTETS {
-                    ControlFlow::Break(())
-                } else {
-                    ControlFlow::Continue(())
-                })
-            },
-        )
-    })?;
-    if piece.text.len() > PIECE_OCTETS {
-        piece.left = wanted.get(next..).unwrap_or_default().to_vec();
-    } else {
-        piece.missing |= next < wanted.len();
-    }
-    Ok(piece)
-}
-
-/// Runs of UIDs that hold these messages and nothing else the client knows.
-fn runs_of_uids(wanted: impl Iterator<Item = (u32, Entry)>) -> Vec<UidRange> {
-    let mut runs: Vec<UidRange> = Vec::new();
-    let mut before = None;
-    for (seq, entry) in wanted {
-        match runs.last_mut() {
-            Some(run) if before.is_some_and(|before: u32| before.checked_add(1) == Some(seq)) => {
-                *run = *run.start()..=entry.uid;
-            }
-            _ => runs.push(entry.uid..=entry.uid),
-        }
-        before = Some(seq);
-    }
-    runs
-}
-
-/// Reads the octets that the rows need, as many as there is room for.
-fn octets(store: &Store, plan: &Plan, piece: &mut Piece, room: usize) -> ::store::Result<()> {
-    let mut total = 0usize;
-    let mut full_at = None;
-    for (at, row) in piece.rows.iter_mut().enumerate() {
-        let Some(body) = &row.body else { continue };
-        let stored = piece.text.get(row.index.clone()).unwrap_or_default();
-        let index = mime::Index::from_bytes(stored).ok();
-        // Without an index, because another version wrote it, the message itself says what is where.
-        let whole = 0..usize::try_from(body.size).unwrap_or(usize::MAX);
-        let range = index
-            .as_ref()
-            .map_or(whole, |index| section::extent(&plan.attributes, index));
-        if range.len() > room.saturating_sub(total) {
-            piece.large = (at == 0).then_some(range.len());
-            full_at = Some(at);
-            break;
-        }
-        total = total.saturating_add(range.len());
-        let octets = match store.body_range(body, range.start as u64..range.end as u64) {
-            // Expunged and reclaimed since the row was read.
-            Err(::store::Error::NotFound(_)) => {
-                piece.missing = true;
-                row.gone = true;
-                continue;
-            }
-            other => other?,
-        };
-        let index = index.unwrap_or_else(|| mime::Index::parse(&octets));
-        let span = Span {
-            start: range.start,
-            octets,
-        };
-        row.values = section::values(&plan.attributes, &index, span);
-        piece.unknown_encoding |= row.values.contains(&Value::UnknownEncoding);
-    }
-    if let Some(at) = full_at {
-        let mut left: Vec<(u32, Entry)> = piece
-            .rows
-            .drain(at..)
-            .map(|row| (row.seq, row.entry))
-            .collect();
-        left.append(&mut piece.left);
-        piece.left = left;
-    }
-    Ok(())
-}
-
-/// Writes a piece, flushing as it goes; returns what was left over.
+/// Writes a batch, flushing as it goes.
 async fn write(
     selected: &Selected,
     link: &mut Link,
     plan: &Plan,
-    piece: Piece,
-) -> Result<Vec<(u32, Entry)>, Gone> {
-    let text = |range: &Range<usize>| piece.text.get(range.clone()).unwrap_or_default();
-    for row in piece.rows.into_iter().filter(|row| !row.gone) {
+    batch: Batch,
+) -> Result<(), Gone> {
+    let text = |range: &Range<usize>| batch.text.get(range.clone()).unwrap_or_default();
+    for row in batch.rows {
         let mut values = row.values.into_iter();
         let mut fetch = link.session.fetch(row.seq);
         for attribute in &plan.attributes {
@@ -450,7 +247,7 @@ async fn write(
         fetch.end();
         link.flush_if_full().await?;
     }
-    Ok(piece.left)
+    Ok(())
 }
 
 fn body(value: Option<Value>) -> Body<'static> {
@@ -463,24 +260,6 @@ fn body(value: Option<Value>) -> Body<'static> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ::store::MessageId;
-
-    fn entry(uid: u32) -> Entry {
-        Entry {
-            uid,
-            flags: Flags::NONE,
-            keywords: 0,
-            modseq: 1,
-            message: MessageId(1),
-        }
-    }
-
-    #[test]
-    fn runs_hold_what_is_wanted_only() {
-        let wanted = [(1, entry(5)), (2, entry(9)), (4, entry(12)), (5, entry(13))];
-        assert_eq!(runs_of_uids(wanted.into_iter()), [5..=9, 12..=13]);
-        assert_eq!(runs_of_uids(std::iter::empty()), []);
-    }
 
     #[test]
     fn a21_repeated_attributes_are_answered_once() {

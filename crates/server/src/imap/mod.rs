@@ -7,7 +7,7 @@
 //! Invariants: a tagged OK follows the commit, never precedes it; what changed is told before the tagged reply, and
 //! EXPUNGE only where a client expects it (RFC 9051 §7.5.1); no command works on numbers the client cannot know.
 //!
-//! Limits: answers are flushed above `drive::FLUSH_ABOVE`; messages are loaded in pieces of [`fetch::PIECE_OCTETS`];
+//! Limits: answers are flushed above `drive::FLUSH_ABOVE`; messages are loaded in batches of [`load::BATCH_OCTETS`];
 //! a search may work for [`search::WORK`].
 
 mod append;
@@ -18,6 +18,7 @@ mod expunge;
 mod fetch;
 mod idle;
 mod list;
+mod load;
 mod login;
 mod mailbox;
 mod pattern;

@@ -1,0 +1,299 @@
+//! Loading of messages for FETCH, in batches, on threads that may block.
+//!
+//! A [`Loader`] holds what is still to come: runs of messages, and rows that were read but whose octets were not. Each
+//! [`Loader::step`] reads one ordered scan of rows when it has none left, then octets as there is room for, and returns
+//! a [`Batch`].
+//!
+//! Limits: [`BATCH_MESSAGES`], [`BATCH_OCTETS`]. Two batches exist at most per session: one being written, one loaded.
+
+use std::collections::VecDeque;
+use std::ops::{ControlFlow, Range};
+use std::sync::Arc;
+
+use ::store::{
+    AccountId, BodyRef, Columns, Entry, MailboxId, MessageRow, Store, UidRange, ViewSnapshot,
+};
+
+use super::fetch::Plan;
+use super::section::{self, Span, Value};
+use super::selected::{Run, Selected};
+use crate::db::Db;
+
+/// Most rows of a scan: enough that its beginning does not count.
+const BATCH_MESSAGES: usize = 1024;
+
+/// Octets of a batch. A message that needs more is a batch of its own.
+pub const BATCH_OCTETS: usize = 512 * 1024;
+
+/// Rows that are read at once on the session's own thread, where no octets are needed: some microseconds, less than
+/// going to another thread and back.
+const AT_ONCE: usize = 16;
+
+/// What is still to be loaded.
+pub struct Loader {
+    /// What for.
+    pub plan: Arc<Plan>,
+    account: AccountId,
+    mailbox: MailboxId,
+    told: Arc<ViewSnapshot>,
+    runs: std::vec::IntoIter<Run>,
+    run: Option<Run>,
+    /// Messages next in turn.
+    wanted: Vec<(u32, Entry)>,
+    /// Rows read, octets not.
+    rows: VecDeque<Row>,
+    /// What the rows refer to.
+    text: Arc<Vec<u8>>,
+}
+
+/// Some messages, loaded.
+#[derive(Default)]
+pub struct Batch {
+    /// In order.
+    pub rows: Vec<Row>,
+    /// Envelopes and structures, one behind the other.
+    pub text: Arc<Vec<u8>>,
+    /// Some messages are not there any more.
+    pub missing: bool,
+    /// A part cannot be decoded.
+    pub unknown_encoding: bool,
+    /// The first message needs this many octets, more than there was room for; it was not loaded.
+    pub large: Option<usize>,
+}
+
+/// A message.
+pub struct Row {
+    /// Its sequence number.
+    pub seq: u32,
+    /// What the client was told of it.
+    pub entry: Entry,
+    /// Octets of the message.
+    pub size: u64,
+    /// Internal date.
+    pub received: i64,
+    /// ENVELOPE in the batch's text.
+    pub envelope: Range<usize>,
+    /// BODYSTRUCTURE in the batch's text.
+    pub structure: Range<usize>,
+    /// Values of the attributes that need octets, in their order.
+    pub values: Vec<Value>,
+    index: Range<usize>,
+    body: Option<BodyRef>,
+}
+
+impl Loader {
+    /// A loader for runs of messages that the client was told of.
+    pub fn new(selected: &Selected, plan: Arc<Plan>, runs: Vec<Run>) -> Loader {
+        let mut runs = runs.into_iter();
+        Loader {
+            plan,
+            account: selected.account,
+            mailbox: selected.mailbox,
+            told: Arc::clone(&selected.told),
+            run: runs.next(),
+            runs,
+            wanted: Vec::new(),
+            rows: VecDeque::new(),
+            text: Arc::default(),
+        }
+    }
+
+    /// Whether nothing is left.
+    pub fn is_done(&self) -> bool {
+        self.rows.is_empty() && self.wanted.is_empty() && self.run.is_none()
+    }
+
+    /// Loads the next batch, of at most `room` octets of messages.
+    pub async fn step(mut self, db: &Db, room: usize) -> ::store::Result<(Loader, Batch)> {
+        self.want();
+        let rows_only = self.plan.columns.is_some_and(|columns| !columns.body);
+        if rows_only && self.wanted.len() <= AT_ONCE {
+            let batch = self.load(db.store(), room)?;
+            return Ok((self, batch));
+        }
+        db.blocking(move |store| {
+            let batch = self.load(store, room)?;
+            Ok((self, batch))
+        })
+        .await
+    }
+
+    /// Fills up the messages next in turn.
+    fn want(&mut self) {
+        if !self.rows.is_empty() {
+            return;
+        }
+        while self.wanted.len() < BATCH_MESSAGES
+            && let Some(run) = self.run.take()
+        {
+            let before = self.wanted.len();
+            let more = BATCH_MESSAGES.saturating_sub(before);
+            let entries = self.told.range(*run.start(), *run.end());
+            self.wanted.extend(entries.take(more));
+            let taken = u32::try_from(self.wanted.len().saturating_sub(before)).unwrap_or(u32::MAX);
+            let rest = run.start().saturating_add(taken.max(1))..=*run.end();
+            self.run = if rest.is_empty() {
+                self.runs.next()
+            } else {
+                Some(rest)
+            };
+        }
+    }
+
+    fn load(&mut self, store: &Store, room: usize) -> ::store::Result<Batch> {
+        let mut batch = Batch::default();
+        if self.rows.is_empty() {
+            self.read_rows(store, &mut batch)?;
+        }
+        batch.text = Arc::clone(&self.text);
+        match self.plan.columns {
+            Some(columns) if columns.body => self.read_octets(store, &mut batch, room)?,
+            _ => batch.rows.extend(self.rows.drain(..)),
+        }
+        Ok(batch)
+    }
+
+    /// One ordered scan for the rows of the messages next in turn.
+    fn read_rows(&mut self, store: &Store, batch: &mut Batch) -> ::store::Result<()> {
+        let columns = self.plan.columns.unwrap_or(Columns::ENTRY);
+        let wanted = std::mem::take(&mut self.wanted);
+        let runs = runs_of_uids(wanted.iter().copied());
+        let mut text = Vec::new();
+        let mut next = 0;
+        let mut full = false;
+        let rows = &mut self.rows;
+        let mut each = |row: MessageRow<'_>| {
+            // Both ascend by UID; what is wanted and has no row was expunged.
+            while let Some((seq, entry)) = wanted.get(next).filter(|(_, e)| e.uid <= row.uid) {
+                next += 1;
+                if entry.uid == row.uid {
+                    rows.push_back(Row::keep(*seq, *entry, &row, &mut text));
+                } else {
+                    batch.missing = true;
+                }
+            }
+            full = text.len() > BATCH_OCTETS;
+            Ok(if full {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            })
+        };
+        let (account, mailbox) = (self.account, self.mailbox);
+        store.read(|snapshot| snapshot.messages(account, mailbox, &runs, columns, &mut each))?;
+        let left = wanted.get(next..).unwrap_or_default();
+        if full {
+            self.wanted = left.to_vec();
+        } else {
+            batch.missing |= !left.is_empty();
+        }
+        self.text = Arc::new(text);
+        Ok(())
+    }
+
+    /// Reads the octets that the rows need, as many as there is room for.
+    fn read_octets(
+        &mut self,
+        store: &Store,
+        batch: &mut Batch,
+        room: usize,
+    ) -> ::store::Result<()> {
+        let mut total = 0usize;
+        while let Some(row) = self.rows.front() {
+            let Some(body) = row.body else {
+                self.rows.pop_front();
+                continue;
+            };
+            let stored = self.text.get(row.index.clone()).unwrap_or_default();
+            let index = mime::Index::from_bytes(stored).ok();
+            // Without an index, because another version wrote it, the message itself says what is where.
+            let whole = 0..usize::try_from(body.size).unwrap_or(usize::MAX);
+            let attributes = &self.plan.attributes;
+            let range = index
+                .as_ref()
+                .map_or(whole, |index| section::extent(attributes, index));
+            if range.len() > room.saturating_sub(total) {
+                batch.large = (total == 0 && batch.rows.is_empty()).then_some(range.len());
+                break;
+            }
+            total = total.saturating_add(range.len());
+            let Some(mut row) = self.rows.pop_front() else {
+                break;
+            };
+            let octets = match store.body_range(&body, range.start as u64..range.end as u64) {
+                // Expunged and reclaimed since the row was read.
+                Err(::store::Error::NotFound(_)) => {
+                    batch.missing = true;
+                    continue;
+                }
+                other => other?,
+            };
+            let index = index.unwrap_or_else(|| mime::Index::parse(&octets));
+            let start = range.start;
+            row.values = section::values(attributes, &index, Span { start, octets });
+            batch.unknown_encoding |= row.values.contains(&Value::UnknownEncoding);
+            batch.rows.push(row);
+        }
+        Ok(())
+    }
+}
+
+impl Row {
+    fn keep(seq: u32, entry: Entry, row: &MessageRow<'_>, text: &mut Vec<u8>) -> Row {
+        let mut keep = |octets: &[u8]| {
+            let start = text.len();
+            text.extend_from_slice(octets);
+            start..text.len()
+        };
+        Row {
+            seq,
+            entry,
+            size: row.size,
+            received: row.received,
+            envelope: keep(row.envelope),
+            structure: keep(row.body_structure),
+            index: keep(row.index),
+            body: row.body,
+            values: Vec::new(),
+        }
+    }
+}
+
+/// Runs of UIDs that hold these messages and nothing else the client knows.
+pub fn runs_of_uids(wanted: impl Iterator<Item = (u32, Entry)>) -> Vec<UidRange> {
+    let mut runs: Vec<UidRange> = Vec::new();
+    let mut before = None;
+    for (seq, entry) in wanted {
+        match runs.last_mut() {
+            Some(run) if before.is_some_and(|before: u32| before.checked_add(1) == Some(seq)) => {
+                *run = *run.start()..=entry.uid;
+            }
+            _ => runs.push(entry.uid..=entry.uid),
+        }
+        before = Some(seq);
+    }
+    runs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ::store::{Flags, MessageId};
+
+    fn entry(uid: u32) -> Entry {
+        Entry {
+            uid,
+            flags: Flags::NONE,
+            keywords: 0,
+            modseq: 1,
+            message: MessageId(1),
+        }
+    }
+
+    #[test]
+    fn runs_hold_what_is_wanted_only() {
+        let wanted = [(1, entry(5)), (2, entry(9)), (4, entry(12)), (5, entry(13))];
+        assert_eq!(runs_of_uids(wanted.into_iter()), [5..=9, 12..=13]);
+        assert_eq!(runs_of_uids(std::iter::empty()), []);
+    }
+}
