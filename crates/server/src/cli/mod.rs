@@ -19,6 +19,7 @@ mod domain;
 mod input;
 mod mailbox;
 mod maintenance;
+mod send;
 mod setup;
 mod show;
 mod target;
@@ -86,6 +87,8 @@ enum Command {
     Backup(maintenance::Backup),
     /// Examine everything that is stored
     Check(maintenance::Check),
+    /// Send a message over SMTP or LMTP
+    Send(send::Arguments),
     /// Show the version
     Version,
 }
@@ -143,6 +146,7 @@ fn run(command: Command, context: &Context) -> Result<ExitCode> {
         Command::Export(arguments) => transfer::export(arguments, context)?,
         Command::Backup(arguments) => maintenance::backup(arguments, context)?,
         Command::Check(arguments) => return maintenance::check(arguments, context),
+        Command::Send(arguments) => return send::run(arguments, context),
         Command::Version => version(context),
     }
     Ok(ExitCode::SUCCESS)
