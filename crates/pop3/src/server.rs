@@ -13,12 +13,18 @@
 //! Limits: [`Limits`]. Lists and dot-stuffed messages are written in portions, so that the output stays below
 //! [`OUTPUT_LIMIT`] plus one message; the driver writes it out and polls again.
 
+mod authorization;
+mod sending;
+mod transaction;
+
 use crate::command::{self, Command};
 use crate::maildrop::{Maildrop, Message, top};
 use crate::reply::{self, Refusal};
+use sending::Sending;
 use std::time::Duration;
+use transaction::Transaction;
 use wire::base64;
-use wire::dots::{self, BareNewlines, DotEncoder};
+use wire::dots::{self, BareNewlines};
 use wire::input::{Input, Line};
 use wire::output::Output;
 use wire::sasl::{self, Mechanism, Secret};
@@ -152,65 +158,6 @@ enum State {
     Closed,
 }
 
-#[derive(Debug)]
-struct Transaction {
-    maildrop: Maildrop,
-    listing: Option<Listing>,
-}
-
-/// A list that is being written.
-#[derive(Debug, Clone, Copy)]
-struct Listing {
-    unique_ids: bool,
-    next: usize,
-}
-
-/// A large message with dots to stuff: encoded as it is written, so that it is in memory once.
-#[derive(Debug)]
-struct Sending {
-    message: Vec<u8>,
-    position: usize,
-    /// None once the end is written.
-    encoder: Option<DotEncoder>,
-}
-
-impl Sending {
-    fn new(message: Vec<u8>) -> Sending {
-        Sending {
-            message,
-            position: 0,
-            encoder: Some(DotEncoder::new(BareNewlines::Canonical)),
-        }
-    }
-
-    /// The next octets; none at the end.
-    fn portion(&mut self) -> Option<Vec<u8>> {
-        let mut encoder = self.encoder.take()?;
-        let end = self
-            .position
-            .saturating_add(OUTPUT_LIMIT)
-            .min(self.message.len());
-        let mut out = Vec::new();
-        encoder.feed(
-            self.message.get(self.position..end).unwrap_or_default(),
-            &mut out,
-        );
-        self.position = end;
-        if end == self.message.len() {
-            encoder.finish(&mut out);
-        } else {
-            self.encoder = Some(encoder);
-        }
-        Some(out)
-    }
-
-    /// Never 0 before the end is written.
-    fn pending(&self) -> usize {
-        let rest = self.message.len().saturating_sub(self.position);
-        rest.saturating_add(usize::from(self.encoder.is_some()))
-    }
-}
-
 /// The event that waits for its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Waiting {
@@ -299,10 +246,7 @@ impl Session {
             return;
         }
         let maildrop = Maildrop::new(messages);
-        let transaction = Transaction {
-            maildrop,
-            listing: None,
-        };
+        let transaction = Transaction::new(maildrop);
         self.say(&transaction.summary());
         self.state = State::Transaction(Box::new(transaction));
     }
@@ -461,7 +405,7 @@ impl Session {
         let more = !self.input.is_empty();
         let reply = match (parsed, &mut self.state) {
             (Ok(command), State::Authorization { user }) => {
-                authorization(command, user.take(), &self.offer, more)
+                authorization::execute(command, user.take(), &self.offer, more)
             }
             (Ok(command), State::Transaction(transaction)) => transaction.execute(command),
             (Err(refusal), state) => {
@@ -608,145 +552,6 @@ enum Reply {
     Ask(Waiting, Event),
     Bye,
     Close(Refusal),
-}
-
-/// A command before login. `user` is the name of a USER just before; `more` tells that input follows.
-fn authorization(command: Command, user: Option<String>, offer: &Offer, more: bool) -> Reply {
-    match command {
-        // RFC 2595 §2.1: the password, and even the name, shall not travel readable.
-        Command::User(_) | Command::Pass(_) if !offer.user => Reply::Error(reply::PRIVACY_REQUIRED),
-        Command::User(name) => Reply::User(name),
-        Command::Pass(password) => match user {
-            Some(user) => Reply::Ask(Waiting::Login, Event::Login { user, password }),
-            None => Reply::Error(reply::USER_FIRST),
-        },
-        Command::Auth { mechanism, initial } => auth(&mechanism, initial, offer),
-        Command::Stls if offer.tls => Reply::Error(reply::TLS_ACTIVE),
-        Command::Stls if !offer.stls => Reply::Error(reply::NO_TLS),
-        // Whatever stands behind STLS came in clear and could be anybody's.
-        Command::Stls if more => Reply::Close(reply::INJECTED),
-        Command::Stls => Reply::Ask(Waiting::StartTls, Event::StartTls),
-        Command::Capa => Reply::Capabilities,
-        Command::Quit => Reply::Bye,
-        _ => Reply::Error(reply::WRONG_STATE),
-    }
-}
-
-fn auth(name: &str, initial: Option<String>, offer: &Offer) -> Reply {
-    let mechanism = match Mechanism::from_name(name.as_bytes()) {
-        Some(mechanism) if offer.mechanisms.contains(&mechanism) => mechanism,
-        // No challenge is given that would draw the password out (RFC 5034 §4).
-        Some(mechanism) if mechanism.is_cleartext() && !offer.tls => {
-            return Reply::Error(reply::PRIVACY_REQUIRED);
-        }
-        _ => return Reply::Error(reply::UNKNOWN_MECHANISM),
-    };
-    match initial
-        .map(|text| base64::decode_initial(text.as_bytes()))
-        .transpose()
-    {
-        Ok(initial) => Reply::Ask(Waiting::Login, Event::Authenticate { mechanism, initial }),
-        Err(base64::Error) => Reply::Error(reply::SASL_ABORTED),
-    }
-}
-
-impl Transaction {
-    /// A command after login.
-    fn execute(&mut self, command: Command) -> Reply {
-        match command {
-            Command::Stat => {
-                let (count, octets) = self.maildrop.totals();
-                Reply::Line(format!("+OK {count} {octets}"))
-            }
-            Command::List(None) => self.list(false),
-            Command::Uidl(None) => self.list(true),
-            Command::List(Some(number)) => self.with(number, |_, message| {
-                format!("+OK {number} {}", message.size)
-            }),
-            Command::Uidl(Some(number)) => self.with(number, |_, message| {
-                format!("+OK {number} {}", message.unique_id)
-            }),
-            Command::Retr(number) => self.retrieve(number, None),
-            Command::Top { number, lines } => self.retrieve(number, Some(lines)),
-            Command::Dele(number) => self.with(number, |maildrop, _| {
-                maildrop.mark(number);
-                format!("+OK message {number} deleted")
-            }),
-            Command::Rset => {
-                self.maildrop.unmark_all();
-                Reply::Line(self.summary())
-            }
-            Command::Noop => Reply::Line("+OK".to_owned()),
-            Command::Capa => Reply::Capabilities,
-            Command::Quit => {
-                let deleted = self.maildrop.marked();
-                Reply::Ask(Waiting::Update, Event::Update { deleted })
-            }
-            // RFC 5034 §4: no second AUTH; RFC 2595 §4: no STLS after login.
-            Command::User(_) | Command::Pass(_) | Command::Auth { .. } | Command::Stls => {
-                Reply::Error(reply::WRONG_STATE)
-            }
-        }
-    }
-
-    fn with(
-        &mut self,
-        number: u32,
-        answer: impl FnOnce(&mut Maildrop, Message) -> String,
-    ) -> Reply {
-        match self.maildrop.find(number) {
-            Some((_, message)) => Reply::Line(answer(&mut self.maildrop, message)),
-            None => Reply::Refuse(reply::NO_SUCH_MESSAGE),
-        }
-    }
-
-    fn retrieve(&self, number: u32, lines: Option<u32>) -> Reply {
-        match self.maildrop.find(number) {
-            Some((index, _)) => Reply::Ask(Waiting::Message { lines }, Event::Retrieve { index }),
-            None => Reply::Refuse(reply::NO_SUCH_MESSAGE),
-        }
-    }
-
-    fn list(&mut self, unique_ids: bool) -> Reply {
-        self.listing = Some(Listing {
-            unique_ids,
-            next: 0,
-        });
-        Reply::Line(self.summary())
-    }
-
-    fn summary(&self) -> String {
-        let (count, octets) = self.maildrop.totals();
-        format!("+OK {count} messages ({octets} octets)")
-    }
-
-    /// Writes the next portion of the list, if one is being written.
-    fn go_on_listing(&mut self, output: &mut Output) -> bool {
-        let Some(Listing {
-            unique_ids,
-            mut next,
-        }) = self.listing
-        else {
-            return false;
-        };
-        while output.pending() < OUTPUT_LIMIT {
-            let Some((number, message)) = self.maildrop.next(next) else {
-                output.put(b".\r\n");
-                self.listing = None;
-                return true;
-            };
-            let line = if unique_ids {
-                format!("{number} {}\r\n", message.unique_id)
-            } else {
-                format!("{number} {}\r\n", message.size)
-            };
-            output.put(line.as_bytes());
-            // A message's number is the place of the one behind it.
-            next = number;
-        }
-        self.listing = Some(Listing { unique_ids, next });
-        true
-    }
 }
 
 /// Whether a browser is at the other end: a web page can make it send commands in the lines of a request.
