@@ -3,15 +3,24 @@
 use wire::output::Output;
 
 use super::{astring, date_time, flags, literal_head, number};
-use crate::{Body, Fetched, Section, SectionText};
+use crate::{Body, FetchAttribute, Fetched, Partial, Section, SectionText};
 
-/// The name of a section: `BODY[…]` or `BODY[…]<origin>`.
+/// The name of a section in a response.
 ///
 /// ```text
 /// "BODY" section ["<" number ">"]
 /// ```
-pub(crate) fn section_name(out: &mut Output, section: &Section, origin: Option<u64>) {
-    out.put(b"BODY[");
+pub(crate) fn section_name(out: &mut Output, wanted: &Section, from: Option<u64>) {
+    out.put(b"BODY");
+    section(out, wanted);
+    origin(out, from);
+}
+
+/// ```text
+/// section = "[" [section-spec] "]"
+/// ```
+fn section(out: &mut Output, section: &Section) {
+    out.put(b"[");
     part(out, &section.part);
     if let Some(text) = &section.text {
         if !section.part.is_empty() {
@@ -20,7 +29,6 @@ pub(crate) fn section_name(out: &mut Output, section: &Section, origin: Option<u
         section_text(out, text);
     }
     out.put(b"]");
-    self::origin(out, origin);
 }
 
 fn section_text(out: &mut Output, text: &SectionText) {
@@ -157,5 +165,70 @@ pub(crate) fn fetched(out: &mut Output, item: &Fetched) {
             out.put(b"] ");
             number(out, *size);
         }
+    }
+}
+
+/// What a client asks for.
+///
+/// ```text
+/// fetch-att
+/// ```
+pub(crate) fn attribute(out: &mut Output, attribute: &FetchAttribute) {
+    let name: &[u8] = match attribute {
+        FetchAttribute::Uid => b"UID",
+        FetchAttribute::Flags => b"FLAGS",
+        FetchAttribute::InternalDate => b"INTERNALDATE",
+        FetchAttribute::Rfc822Size => b"RFC822.SIZE",
+        FetchAttribute::Envelope => b"ENVELOPE",
+        FetchAttribute::Body => b"BODY",
+        FetchAttribute::BodyStructure => b"BODYSTRUCTURE",
+        FetchAttribute::Rfc822 => b"RFC822",
+        FetchAttribute::Rfc822Header => b"RFC822.HEADER",
+        FetchAttribute::Rfc822Text => b"RFC822.TEXT",
+        FetchAttribute::BodySection { peek: false, .. } => b"BODY",
+        FetchAttribute::BodySection { peek: true, .. } => b"BODY.PEEK",
+        FetchAttribute::Binary { peek: false, .. } => b"BINARY",
+        FetchAttribute::Binary { peek: true, .. } => b"BINARY.PEEK",
+        FetchAttribute::BinarySize { .. } => b"BINARY.SIZE",
+    };
+    out.put(name);
+    match attribute {
+        FetchAttribute::BodySection {
+            section: wanted,
+            partial,
+            ..
+        } => {
+            section(out, wanted);
+            self::partial(out, *partial);
+        }
+        FetchAttribute::Binary {
+            part: numbers,
+            partial,
+            ..
+        } => {
+            section_binary(out, numbers);
+            self::partial(out, *partial);
+        }
+        FetchAttribute::BinarySize { part: numbers } => section_binary(out, numbers),
+        _ => {}
+    }
+}
+
+fn section_binary(out: &mut Output, numbers: &[u32]) {
+    out.put(b"[");
+    part(out, numbers);
+    out.put(b"]");
+}
+
+/// ```text
+/// partial = "<" number64 "." nz-number64 ">"
+/// ```
+fn partial(out: &mut Output, partial: Option<Partial>) {
+    if let Some(Partial { offset, count }) = partial {
+        out.put(b"<");
+        number(out, offset);
+        out.put(b".");
+        number(out, count);
+        out.put(b">");
     }
 }

@@ -167,6 +167,14 @@ impl<'a> Parser<'a> {
         }
     }
 
+    /// A literal of either kind, whatever it holds; `None` if none begins here. For responses.
+    pub(super) fn any_literal(&mut self) -> Parsed<Option<&'a [u8]>> {
+        match literal_head(&mut self.cursor)? {
+            Some(literal) => self.literal_octets(literal).map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// The octets of a literal behind its announcement.
     fn literal_octets(&mut self, literal: Literal) -> Parsed<&'a [u8]> {
         if self.cursor.is_empty() {
@@ -186,20 +194,29 @@ impl<'a> Parser<'a> {
     /// (RFC 9051 §4.3).
     ///
     /// ```text
-    /// quoted      = DQUOTE *QUOTED-CHAR DQUOTE
-    /// QUOTED-CHAR = <any TEXT-CHAR except quoted-specials> / "\" quoted-specials / UTF8-2 / UTF8-3 / UTF8-4
+    /// quoted = DQUOTE *QUOTED-CHAR DQUOTE
     /// ```
     fn quoted_rest(&mut self) -> Parsed<Cow<'a, [u8]>> {
-        let start = self.wrong("a quoted string in UTF-8");
+        let error = self.wrong("a quoted string in UTF-8");
+        let text = self.quoted_octets()?;
+        if std::str::from_utf8(&text).is_ok() {
+            Ok(text)
+        } else {
+            Err(error)
+        }
+    }
+
+    /// The same with octets of any charset.
+    ///
+    /// ```text
+    /// QUOTED-CHAR = <any TEXT-CHAR except quoted-specials> / "\" quoted-specials / UTF8-2 / UTF8-3 / UTF8-4
+    /// ```
+    pub(super) fn quoted_octets(&mut self) -> Parsed<Cow<'a, [u8]>> {
         let plain = |octet: u8| !matches!(octet, b'"' | b'\\' | b'\r' | b'\n' | 0);
         let mut text = Cow::Borrowed(self.cursor.take_while(plain));
         loop {
             if self.cursor.eat(b'"') {
-                return if std::str::from_utf8(&text).is_ok() {
-                    Ok(text)
-                } else {
-                    Err(start)
-                };
+                return Ok(text);
             }
             self.cursor.expect(b'\\', "the end of the quoted string")?;
             match self.cursor.peek() {

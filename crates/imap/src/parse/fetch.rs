@@ -115,7 +115,7 @@ impl Parser<'_> {
     /// section      = "[" [section-spec] "]"
     /// section-spec = section-msgtext / (section-part ["." section-text])
     /// ```
-    fn section(&mut self) -> Parsed<Section> {
+    pub(super) fn section(&mut self) -> Parsed<Section> {
         self.cursor.expect(b'[', "a section in brackets")?;
         let mut section = Section::default();
         if self.cursor.eat(b']') {
@@ -140,7 +140,7 @@ impl Parser<'_> {
     /// ```text
     /// section-binary = "[" [section-part] "]"
     /// ```
-    fn section_binary(&mut self) -> Parsed<Vec<u32>> {
+    pub(super) fn section_binary(&mut self) -> Parsed<Vec<u32>> {
         self.cursor.expect(b'[', "a part number in brackets")?;
         let mut part = Vec::new();
         if !self.cursor.eat(b']') {

@@ -20,10 +20,12 @@ mod id;
 mod list;
 mod login;
 mod mailbox;
+pub(crate) mod response;
 mod search;
 mod sequence;
 mod status;
 mod store;
+mod untagged;
 
 use wire::cursor::{Cursor, Error};
 

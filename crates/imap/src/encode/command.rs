@@ -1,0 +1,488 @@
+//! Commands, as a client writes them.
+//!
+//! A command is cut behind every synchronizing literal's announcement: the client waits there for the server.
+
+use wire::output::Output;
+
+use super::{date_time, fetch, flag, flags, month, name_form, number, separated};
+use crate::{
+    Append, Bound, Command, Date, FetchAttribute, List, ListReturn, ListSelection, MailboxName,
+    Search, SearchKey, SearchReturn, SequenceSet, StatusItem, Store, StoreAction,
+};
+
+/// Writes a command in pieces.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    /// Names are UTF-8.
+    pub utf8: bool,
+    /// The server takes non-synchronizing literals up to this size.
+    pub unasked: u64,
+    /// Pieces that are complete; each but the first waits for a continuation.
+    pieces: Vec<Vec<u8>>,
+    out: Output,
+}
+
+impl Writer {
+    pub(crate) fn new(utf8: bool, unasked: u64) -> Writer {
+        Writer {
+            utf8,
+            unasked,
+            pieces: Vec::new(),
+            out: Output::new(),
+        }
+    }
+
+    /// The pieces of `tag command CRLF`.
+    pub(crate) fn command(mut self, tag: &str, command: &Command) -> Vec<Vec<u8>> {
+        self.put(tag);
+        self.put(" ");
+        self.put(command.name());
+        self.arguments(command);
+        self.put("\r\n");
+        self.cut();
+        self.pieces
+    }
+
+    fn cut(&mut self) {
+        let mut piece = Vec::new();
+        while let Some(chunk) = self.out.take() {
+            piece.extend_from_slice(&chunk);
+        }
+        self.pieces.push(piece);
+    }
+
+    fn put(&mut self, text: &str) {
+        self.out.put(text.as_bytes());
+    }
+
+    fn arguments(&mut self, command: &Command) {
+        match command {
+            Command::Capability
+            | Command::Noop
+            | Command::Logout
+            | Command::StartTls
+            | Command::Namespace
+            | Command::Idle
+            | Command::Check
+            | Command::Close
+            | Command::Unselect
+            | Command::Expunge { uids: None } => {}
+            Command::Id(pairs) => self.id(pairs),
+            Command::Authenticate { mechanism, initial } => {
+                self.put(" ");
+                self.put(mechanism);
+                if let Some(initial) = initial {
+                    let text = wire::base64::encode(initial);
+                    self.put(" ");
+                    self.put(if text.is_empty() { "=" } else { &text });
+                }
+            }
+            Command::Login { user, password } => {
+                self.sp_astring(user.as_bytes());
+                self.sp_astring(password.expose().as_bytes());
+            }
+            Command::Enable(capabilities) => {
+                for capability in capabilities {
+                    self.put(&format!(" {capability}"));
+                }
+            }
+            Command::Select(name)
+            | Command::Examine(name)
+            | Command::Delete(name)
+            | Command::Subscribe(name)
+            | Command::Unsubscribe(name) => self.sp_mailbox(name),
+            Command::Create { mailbox, uses } => {
+                self.sp_mailbox(mailbox);
+                if !uses.is_empty() {
+                    self.put(" (USE (");
+                    separated(&mut self.out, uses, |out, special| {
+                        out.put(special.name().as_bytes())
+                    });
+                    self.put("))");
+                }
+            }
+            Command::Rename { from, to } => {
+                self.sp_mailbox(from);
+                self.sp_mailbox(to);
+            }
+            Command::List(list) => self.list(list),
+            Command::Lsub { reference, pattern } => {
+                self.sp_name(reference);
+                self.sp_name(pattern.as_str());
+            }
+            Command::Status { mailbox, items } => {
+                self.sp_mailbox(mailbox);
+                self.put(" ");
+                self.status_items(items);
+            }
+            Command::Append(append) => self.append(append),
+            Command::Expunge { uids: Some(set) } => self.sp_set(set),
+            Command::Search(search) => self.search(search),
+            Command::Fetch {
+                set, attributes, ..
+            } => {
+                self.sp_set(set);
+                self.put(" ");
+                self.attributes(attributes);
+            }
+            Command::Store(store) => self.store(store),
+            Command::Copy { set, mailbox, .. } | Command::Move { set, mailbox, .. } => {
+                self.sp_set(set);
+                self.sp_mailbox(mailbox);
+            }
+        }
+    }
+
+    /// ```text
+    /// SP astring
+    /// ```
+    fn sp_astring(&mut self, text: &[u8]) {
+        self.put(" ");
+        // 8-bit text is in quotes only when IMAP4rev2 was enabled (RFC 9051 §4.3).
+        let quotable =
+            |&octet: &u8| !matches!(octet, b'\r' | b'\n' | 0) && (octet < 0x80 || self.utf8);
+        if text.len() <= super::QUOTED_LIMIT && text.iter().all(quotable) {
+            super::astring(&mut self.out, text, self.utf8);
+        } else {
+            self.literal(text, "");
+        }
+    }
+
+    /// A literal, with `~` before it for a literal8.
+    fn literal(&mut self, text: &[u8], prefix: &str) {
+        self.put(prefix);
+        self.put("{");
+        number(&mut self.out, text.len() as u64);
+        if text.len() as u64 <= self.unasked {
+            self.put("+}\r\n");
+        } else {
+            self.put("}\r\n");
+            self.cut();
+        }
+        self.out.put(text);
+    }
+
+    fn sp_mailbox(&mut self, name: &MailboxName) {
+        self.sp_name(name.as_str());
+    }
+
+    /// A name, reference or pattern. A pattern in quotes keeps its wildcards.
+    fn sp_name(&mut self, name: &str) {
+        let form = name_form(name, self.utf8).into_owned();
+        self.sp_astring(form.as_bytes());
+    }
+
+    fn sp_set(&mut self, set: &SequenceSet) {
+        self.put(" ");
+        sequence_set(&mut self.out, set);
+    }
+
+    /// ```text
+    /// SP id-params-list
+    /// ```
+    fn id(&mut self, pairs: &[(String, Option<String>)]) {
+        if pairs.is_empty() {
+            return self.put(" NIL");
+        }
+        for (index, (field, value)) in pairs.iter().enumerate() {
+            self.put(if index == 0 { " (" } else { " " });
+            super::string(&mut self.out, field.as_bytes(), true);
+            self.put(" ");
+            match value {
+                Some(value) => super::string(&mut self.out, value.as_bytes(), true),
+                None => self.put("NIL"),
+            }
+        }
+        self.put(")");
+    }
+
+    /// ```text
+    /// [SP list-select-opts] SP mailbox SP mbox-or-pat [SP list-return-opts]
+    /// ```
+    fn list(&mut self, list: &List) {
+        let ListSelection {
+            subscribed,
+            remote,
+            recursive_match,
+            special_use,
+        } = list.selection;
+        let selection = options(&[
+            (subscribed, "SUBSCRIBED"),
+            (remote, "REMOTE"),
+            (recursive_match, "RECURSIVEMATCH"),
+            (special_use, "SPECIAL-USE"),
+        ]);
+        if list.extended {
+            self.put(&format!(" ({selection})"));
+        }
+        self.sp_name(&list.reference);
+        match list.patterns.as_slice() {
+            [pattern] => self.sp_name(pattern.as_str()),
+            patterns => {
+                self.put(" (");
+                for (index, pattern) in patterns.iter().enumerate() {
+                    if index > 0 {
+                        self.put(" ");
+                    }
+                    let form = name_form(pattern.as_str(), self.utf8).into_owned();
+                    super::string(&mut self.out, form.as_bytes(), self.utf8);
+                }
+                self.put(")");
+            }
+        }
+        if list.extended {
+            self.list_returns(&list.returns);
+        }
+    }
+
+    fn list_returns(&mut self, returns: &ListReturn) {
+        let ListReturn {
+            subscribed,
+            children,
+            special_use,
+            status,
+        } = returns;
+        let words = options(&[
+            (*subscribed, "SUBSCRIBED"),
+            (*children, "CHILDREN"),
+            (*special_use, "SPECIAL-USE"),
+        ]);
+        self.put(&format!(" RETURN ({words}"));
+        if !status.is_empty() {
+            self.put(if words.is_empty() {
+                "STATUS "
+            } else {
+                " STATUS "
+            });
+            self.status_items(status);
+        }
+        self.put(")");
+    }
+
+    fn status_items(&mut self, items: &[StatusItem]) {
+        self.put("(");
+        separated(&mut self.out, items, |out, item| {
+            out.put(match item {
+                StatusItem::Messages => b"MESSAGES",
+                StatusItem::Recent => b"RECENT",
+                StatusItem::UidNext => b"UIDNEXT",
+                StatusItem::UidValidity => b"UIDVALIDITY",
+                StatusItem::Unseen => b"UNSEEN",
+                StatusItem::Deleted => b"DELETED",
+                StatusItem::Size => b"SIZE",
+                StatusItem::HighestModSeq => b"HIGHESTMODSEQ",
+            });
+        });
+        self.put(")");
+    }
+
+    fn append(&mut self, append: &Append) {
+        self.sp_mailbox(&append.mailbox);
+        if !append.flags.is_empty() {
+            self.put(" ");
+            flags(&mut self.out, &append.flags);
+        }
+        if let Some(date) = append.date {
+            self.put(" ");
+            date_time(&mut self.out, date);
+        }
+        self.put(" ");
+        self.literal(&append.message, if append.binary { "~" } else { "" });
+    }
+
+    fn attributes(&mut self, attributes: &[FetchAttribute]) {
+        self.put("(");
+        for (index, attribute) in attributes.iter().enumerate() {
+            if index > 0 {
+                self.put(" ");
+            }
+            fetch::attribute(&mut self.out, attribute);
+        }
+        self.put(")");
+    }
+
+    fn store(&mut self, store: &Store) {
+        self.sp_set(&store.set);
+        self.put(match store.action {
+            StoreAction::Set => " FLAGS",
+            StoreAction::Add => " +FLAGS",
+            StoreAction::Remove => " -FLAGS",
+        });
+        self.put(if store.silent { ".SILENT " } else { " " });
+        flags(&mut self.out, &store.flags);
+    }
+
+    fn search(&mut self, search: &Search) {
+        if let Some(SearchReturn {
+            min,
+            max,
+            all,
+            count,
+            save,
+        }) = search.returns
+        {
+            let words = options(&[
+                (min, "MIN"),
+                (max, "MAX"),
+                (all, "ALL"),
+                (count, "COUNT"),
+                (save, "SAVE"),
+            ]);
+            self.put(&format!(" RETURN ({words})"));
+        }
+        // A server of RFC 3501 takes texts for US-ASCII unless told.
+        if !self.utf8 && !key_is_ascii(&search.key) {
+            self.put(" CHARSET UTF-8");
+        }
+        match &search.key {
+            SearchKey::And(keys) => {
+                for key in keys {
+                    self.put(" ");
+                    self.search_key(key);
+                }
+            }
+            key => {
+                self.put(" ");
+                self.search_key(key);
+            }
+        }
+    }
+
+    /// Recursive; keys nest no deeper than [`SearchKey::DEPTH_LIMIT`].
+    fn search_key(&mut self, key: &SearchKey) {
+        match key {
+            SearchKey::All => self.put("ALL"),
+            SearchKey::Flag(one) => self.search_flag(one, ""),
+            SearchKey::Sequence(set) => sequence_set(&mut self.out, set),
+            SearchKey::Uid(set) => {
+                self.put("UID");
+                self.sp_set(set);
+            }
+            SearchKey::From(text) => self.search_text("FROM", text),
+            SearchKey::To(text) => self.search_text("TO", text),
+            SearchKey::Cc(text) => self.search_text("CC", text),
+            SearchKey::Bcc(text) => self.search_text("BCC", text),
+            SearchKey::Subject(text) => self.search_text("SUBJECT", text),
+            SearchKey::Body(text) => self.search_text("BODY", text),
+            SearchKey::Text(text) => self.search_text("TEXT", text),
+            SearchKey::Header { field, text } => {
+                self.search_text("HEADER", field);
+                self.sp_astring(text.as_bytes());
+            }
+            SearchKey::Before(day) => self.search_date("BEFORE", *day),
+            SearchKey::On(day) => self.search_date("ON", *day),
+            SearchKey::Since(day) => self.search_date("SINCE", *day),
+            SearchKey::SentBefore(day) => self.search_date("SENTBEFORE", *day),
+            SearchKey::SentOn(day) => self.search_date("SENTON", *day),
+            SearchKey::SentSince(day) => self.search_date("SENTSINCE", *day),
+            SearchKey::Larger(size) => self.put(&format!("LARGER {size}")),
+            SearchKey::Smaller(size) => self.put(&format!("SMALLER {size}")),
+            SearchKey::Not(inner) => match &**inner {
+                SearchKey::Flag(one) => self.search_flag(one, "UN"),
+                inner => {
+                    self.put("NOT ");
+                    self.search_key(inner);
+                }
+            },
+            SearchKey::Or(keys) => {
+                for (index, key) in keys.iter().enumerate() {
+                    let last = index.saturating_add(1) == keys.len();
+                    if index > 0 {
+                        self.put(" ");
+                    }
+                    if !last {
+                        self.put("OR ");
+                    }
+                    self.search_key(key);
+                }
+            }
+            SearchKey::And(keys) => {
+                for (index, key) in keys.iter().enumerate() {
+                    self.put(if index == 0 { "(" } else { " " });
+                    self.search_key(key);
+                }
+                self.put(")");
+            }
+        }
+    }
+
+    fn search_flag(&mut self, one: &crate::Flag, un: &str) {
+        use crate::Flag;
+        let word = match one {
+            Flag::Answered => "ANSWERED",
+            Flag::Flagged => "FLAGGED",
+            Flag::Deleted => "DELETED",
+            Flag::Seen => "SEEN",
+            Flag::Draft => "DRAFT",
+            Flag::Recent => return self.put(if un.is_empty() { "RECENT" } else { "OLD" }),
+            Flag::Keyword(_) | Flag::Extension(_) => {
+                self.put(un);
+                self.put("KEYWORD ");
+                return flag(&mut self.out, one);
+            }
+        };
+        self.put(un);
+        self.put(word);
+    }
+
+    fn search_text(&mut self, word: &str, text: &str) {
+        self.put(word);
+        self.sp_astring(text.as_bytes());
+    }
+
+    fn search_date(&mut self, word: &str, day: Date) {
+        let (year, month_number, day) = day.parts();
+        self.put(&format!("{word} {day}-{}-{year:04}", month(month_number)));
+    }
+}
+
+/// The words whose condition is true, with spaces between them.
+fn options(words: &[(bool, &str)]) -> String {
+    words
+        .iter()
+        .filter(|(chosen, _)| *chosen)
+        .map(|(_, word)| *word)
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// ```text
+/// sequence-set = (seq-number / seq-range) ["," sequence-set] / seq-last-command
+/// ```
+fn sequence_set(out: &mut Output, set: &SequenceSet) {
+    let bound = |out: &mut Output, bound: &Bound| match bound {
+        Bound::Number(value) => number(out, value.get()),
+        Bound::Last => out.put(b"*"),
+    };
+    match set {
+        SequenceSet::Saved => out.put(b"$"),
+        SequenceSet::Ranges(ranges) => {
+            for (index, (first, second)) in ranges.iter().enumerate() {
+                if index > 0 {
+                    out.put(b",");
+                }
+                bound(out, first);
+                if first != second {
+                    out.put(b":");
+                    bound(out, second);
+                }
+            }
+        }
+    }
+}
+
+fn key_is_ascii(key: &SearchKey) -> bool {
+    match key {
+        SearchKey::From(text)
+        | SearchKey::To(text)
+        | SearchKey::Cc(text)
+        | SearchKey::Bcc(text)
+        | SearchKey::Subject(text)
+        | SearchKey::Body(text)
+        | SearchKey::Text(text) => text.is_ascii(),
+        SearchKey::Header { field, text } => field.is_ascii() && text.is_ascii(),
+        SearchKey::Not(inner) => key_is_ascii(inner),
+        SearchKey::Or(keys) | SearchKey::And(keys) => keys.iter().all(key_is_ascii),
+        _ => true,
+    }
+}

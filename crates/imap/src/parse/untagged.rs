@@ -1,0 +1,461 @@
+//! Untagged data, as a client reads it.
+
+use super::base::number64;
+use super::{Parsed, Parser};
+use crate::{
+    Fetched, ListEntry, MailboxAttribute, MailboxName, Namespace, NamespaceEntry, SpecialUse,
+    StatusData, Untagged,
+};
+
+/// Parentheses in a value that is kept as it is: message structures nest at most 100 deep or so.
+const VALUE_DEPTH: usize = 1000;
+
+impl Parser<'_> {
+    /// What follows `* `.
+    ///
+    /// ```text
+    /// response-data = "*" SP (resp-cond-state / resp-cond-bye / mailbox-data / message-data / capability-data /
+    ///                 enable-data) CRLF
+    /// ```
+    pub(super) fn untagged(&mut self) -> Parsed<Untagged> {
+        if let Some(reply) = self.resp_cond()? {
+            return Ok(Untagged::Status(reply));
+        }
+        let unknown = self.wrong("untagged data");
+        if self
+            .cursor
+            .peek()
+            .is_some_and(|octet| octet.is_ascii_digit())
+        {
+            let number = self.number("a number")?;
+            self.sp()?;
+            return Ok(
+                match self.word("EXISTS, RECENT, EXPUNGE or FETCH")?.as_str() {
+                    "EXISTS" => Untagged::Exists(number),
+                    "RECENT" => Untagged::Recent(number),
+                    "EXPUNGE" => Untagged::Expunge(number),
+                    "FETCH" => {
+                        self.sp()?;
+                        Untagged::Fetch {
+                            seq: number,
+                            items: self.msg_att()?,
+                        }
+                    }
+                    _ => return Err(unknown),
+                },
+            );
+        }
+        Ok(match self.word("untagged data")?.as_str() {
+            "CAPABILITY" => Untagged::Capability(self.capability_data()?),
+            "ENABLED" => Untagged::Enabled(self.capability_data()?),
+            "FLAGS" => {
+                self.sp()?;
+                Untagged::Flags(self.flag_fetch_list()?)
+            }
+            "LIST" => Untagged::List(self.mailbox_list()?),
+            "LSUB" => Untagged::Lsub(self.mailbox_list()?),
+            "STATUS" => self.status_data()?,
+            "SEARCH" => Untagged::Search(self.search_data()?),
+            "ESEARCH" => self.esearch_data()?,
+            "NAMESPACE" => Untagged::Namespace(Namespace {
+                personal: self.namespace()?,
+                other_users: self.namespace()?,
+                shared: self.namespace()?,
+            }),
+            "ID" => self.id_data()?,
+            _ => return Err(unknown),
+        })
+    }
+
+    /// ```text
+    /// SP mailbox-list
+    /// mailbox-list = "(" [mbx-list-flags] ")" SP (DQUOTE QUOTED-CHAR DQUOTE / nil) SP mailbox [SP mbox-list-extended]
+    /// ```
+    fn mailbox_list(&mut self) -> Parsed<ListEntry> {
+        self.sp()?;
+        let attributes = self.flag_fetch_list()?.into_iter().map(attribute).collect();
+        let delimiter = self.sp_delimiter()?;
+        let mailbox = self.sp_mailbox()?;
+        let mut entry = ListEntry {
+            attributes,
+            delimiter,
+            ..ListEntry::new(mailbox)
+        };
+        if self.cursor.eat(b' ') {
+            self.mbox_list_extended(&mut entry)?;
+        }
+        Ok(entry)
+    }
+
+    /// ```text
+    /// mbox-list-extended      = "(" [mbox-list-extended-item *(SP mbox-list-extended-item)] ")"
+    /// mbox-list-extended-item = mbox-list-extended-item-tag SP tagged-ext-val
+    /// ```
+    fn mbox_list_extended(&mut self, entry: &mut ListEntry) -> Parsed<()> {
+        self.open()?;
+        if self.cursor.eat(b')') {
+            return Ok(());
+        }
+        loop {
+            let name = self.astring_text("the name of extended data")?;
+            self.sp()?;
+            match name.to_ascii_uppercase().as_str() {
+                "OLDNAME" => {
+                    self.open()?;
+                    entry.old_name = Some(self.mailbox()?);
+                    self.cursor.expect(b')', "a closing parenthesis")?;
+                }
+                "CHILDINFO" => {
+                    self.value()?;
+                    entry.child_info = true;
+                }
+                _ => {
+                    self.value()?;
+                }
+            }
+            if self.list_ends()? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// ```text
+    /// SP (DQUOTE QUOTED-CHAR DQUOTE / nil)
+    /// ```
+    fn sp_delimiter(&mut self) -> Parsed<Option<char>> {
+        self.sp()?;
+        if self.cursor.eat_ignore_case(b"NIL") {
+            return Ok(None);
+        }
+        let error = self.wrong("a hierarchy delimiter");
+        let Some(text) = self.string()? else {
+            return Err(error);
+        };
+        Ok(std::str::from_utf8(&text)
+            .ok()
+            .and_then(|text| text.chars().next()))
+    }
+
+    /// ```text
+    /// SP mailbox SP "(" [status-att-list] ")"
+    /// ```
+    fn status_data(&mut self) -> Parsed<Untagged> {
+        let mailbox: MailboxName = self.sp_mailbox()?;
+        self.sp()?;
+        self.open()?;
+        let mut data = StatusData::default();
+        if !self.cursor.eat(b')') {
+            loop {
+                self.status_att_val(&mut data)?;
+                if self.list_ends()? {
+                    break;
+                }
+            }
+        }
+        // Another slip of some servers: a space at the end.
+        self.cursor.eat(b' ');
+        Ok(Untagged::StatusData { mailbox, data })
+    }
+
+    fn status_att_val(&mut self, data: &mut StatusData) -> Parsed<()> {
+        let name = self.word("a status item")?;
+        self.sp()?;
+        let value = number64(&mut self.cursor, "a number")?;
+        let small = u32::try_from(value).ok();
+        match name.as_str() {
+            "MESSAGES" => data.messages = small,
+            "RECENT" => data.recent = small,
+            "UIDNEXT" => data.uid_next = small,
+            "UIDVALIDITY" => data.uid_validity = small,
+            "UNSEEN" => data.unseen = small,
+            "DELETED" => data.deleted = small,
+            "SIZE" => data.size = Some(value),
+            "HIGHESTMODSEQ" => data.highest_modseq = Some(value),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// ```text
+    /// obsolete-search-response = "SEARCH" *(SP nz-number)
+    /// ```
+    fn search_data(&mut self) -> Parsed<Vec<u32>> {
+        let mut results = Vec::new();
+        while self.cursor.eat(b' ') {
+            if self.cursor.is_empty() {
+                break;
+            }
+            results.push(self.nz_number("a number")?);
+        }
+        Ok(results)
+    }
+
+    /// ```text
+    /// esearch-response = "ESEARCH" [search-correlator] [SP "UID"] *(SP search-return-data)
+    /// ```
+    fn esearch_data(&mut self) -> Parsed<Untagged> {
+        let (mut tag, mut uid, mut min, mut max, mut count, mut all) =
+            (None, false, None, None, None, None);
+        while self.cursor.eat(b' ') {
+            if self.cursor.eat_ignore_case(b"(TAG ") {
+                tag = Some(self.astring_text("a tag")?);
+                self.cursor.expect(b')', "a closing parenthesis")?;
+                continue;
+            }
+            match self.word("search data")?.as_str() {
+                "UID" => uid = true,
+                "MIN" => min = Some(self.sp_number()?),
+                "MAX" => max = Some(self.sp_number()?),
+                "COUNT" => count = Some(self.sp_number()?),
+                "ALL" => {
+                    self.sp()?;
+                    all = Some(self.number_set()?);
+                }
+                _ => {
+                    self.sp()?;
+                    self.value()?;
+                }
+            }
+        }
+        Ok(Untagged::Esearch {
+            tag,
+            uid,
+            min,
+            max,
+            count,
+            all,
+        })
+    }
+
+    /// ```text
+    /// SP namespace
+    /// namespace = nil / "(" 1*namespace-descr ")"
+    /// ```
+    fn namespace(&mut self) -> Parsed<Vec<NamespaceEntry>> {
+        self.sp()?;
+        let mut entries = Vec::new();
+        if self.cursor.eat_ignore_case(b"NIL") {
+            return Ok(entries);
+        }
+        self.open()?;
+        while !self.cursor.eat(b')') {
+            self.cursor.eat(b' ');
+            self.open()?;
+            let prefix = self.astring("a prefix")?;
+            let prefix = self.decode_name(&prefix)?;
+            let delimiter = self.sp_delimiter()?;
+            while self.cursor.eat(b' ') {
+                self.value()?;
+            }
+            self.cursor.expect(b')', "a closing parenthesis")?;
+            entries.push(NamespaceEntry { prefix, delimiter });
+        }
+        Ok(entries)
+    }
+
+    fn id_data(&mut self) -> Parsed<Untagged> {
+        self.sp()?;
+        let mut pairs = Vec::new();
+        if self.cursor.eat_ignore_case(b"NIL") {
+            return Ok(Untagged::Id(pairs));
+        }
+        self.open()?;
+        while !self.cursor.eat(b')') {
+            self.cursor.eat(b' ');
+            let field = self.astring_text("a field name")?;
+            self.sp()?;
+            let value = self
+                .nstring()?
+                .map(|value| String::from_utf8_lossy(&value).into_owned());
+            pairs.push((field, value));
+        }
+        Ok(Untagged::Id(pairs))
+    }
+
+    /// ```text
+    /// msg-att = "(" (msg-att-dynamic / msg-att-static) *(SP (msg-att-dynamic / msg-att-static)) ")"
+    /// ```
+    fn msg_att(&mut self) -> Parsed<Vec<Fetched>> {
+        self.open()?;
+        let mut items = Vec::new();
+        if self.cursor.eat(b')') {
+            return Ok(items);
+        }
+        loop {
+            items.push(self.msg_att_item()?);
+            if self.list_ends()? {
+                return Ok(items);
+            }
+        }
+    }
+
+    fn msg_att_item(&mut self) -> Parsed<Fetched> {
+        let name = self.word("an item")?;
+        if self.cursor.peek() == Some(b'[') {
+            return self.msg_att_section(&name);
+        }
+        self.sp()?;
+        Ok(match name.as_str() {
+            "UID" => Fetched::Uid(self.nz_number("a UID")?),
+            "FLAGS" => Fetched::Flags(self.flag_fetch_list()?),
+            "INTERNALDATE" => Fetched::InternalDate(self.date_time()?),
+            "RFC822.SIZE" => Fetched::Rfc822Size(number64(&mut self.cursor, "a size")?),
+            "ENVELOPE" | "BODY" | "BODYSTRUCTURE" => Fetched::Structure {
+                name,
+                value: self.value()?,
+            },
+            _ => Fetched::Other {
+                name,
+                value: self.value()?,
+            },
+        })
+    }
+
+    /// An item with a section.
+    fn msg_att_section(&mut self, name: &str) -> Parsed<Fetched> {
+        let unknown = self.wrong("BODY or BINARY");
+        Ok(match name {
+            "BODY" => {
+                let section = self.section()?;
+                let origin = self.origin()?;
+                self.sp()?;
+                Fetched::Body {
+                    section,
+                    origin,
+                    body: self.nstring()?,
+                }
+            }
+            "BINARY" => {
+                let part = self.section_binary()?;
+                let origin = self.origin()?;
+                self.sp()?;
+                Fetched::Binary {
+                    part,
+                    origin,
+                    body: self.nstring()?,
+                }
+            }
+            "BINARY.SIZE" => {
+                let part = self.section_binary()?;
+                self.sp()?;
+                Fetched::BinarySize {
+                    part,
+                    size: number64(&mut self.cursor, "a size")?,
+                }
+            }
+            _ => return Err(unknown),
+        })
+    }
+
+    /// ```text
+    /// ["<" number ">"]
+    /// ```
+    fn origin(&mut self) -> Parsed<Option<u64>> {
+        if !self.cursor.eat(b'<') {
+            return Ok(None);
+        }
+        let origin = number64(&mut self.cursor, "the first octet")?;
+        self.cursor.expect(b'>', "a closing angle bracket")?;
+        Ok(Some(origin))
+    }
+
+    /// Octets, NUL among them too: what a server stored is not the client's to refuse.
+    ///
+    /// ```text
+    /// nstring / literal8
+    /// ```
+    fn nstring(&mut self) -> Parsed<Option<Vec<u8>>> {
+        if self.cursor.eat_ignore_case(b"NIL") {
+            return Ok(None);
+        }
+        let error = self.wrong("a string or NIL");
+        if let Some(octets) = self.any_literal()? {
+            return Ok(Some(octets.to_vec()));
+        }
+        // Quoted strings of servers may hold any charset.
+        if !self.cursor.eat(b'"') {
+            return Err(error);
+        }
+        self.quoted_octets().map(|octets| Some(octets.into_owned()))
+    }
+
+    /// A value of a form that does not matter, as it is: an atom, a string, a literal, or a list of values.
+    ///
+    /// ```text
+    /// tagged-ext-val
+    /// ```
+    fn value(&mut self) -> Parsed<Vec<u8>> {
+        let start = self.cursor.position();
+        let mut depth = 0_usize;
+        loop {
+            let error = self.wrong("a value");
+            match self.cursor.peek() {
+                Some(b'(') if depth < VALUE_DEPTH => {
+                    self.cursor.eat(b'(');
+                    depth = depth.saturating_add(1);
+                    continue;
+                }
+                Some(b')') if depth > 0 => {
+                    self.cursor.eat(b')');
+                    depth = depth.saturating_sub(1);
+                }
+                Some(b'"') => {
+                    self.cursor.eat(b'"');
+                    self.quoted_octets()?;
+                }
+                Some(b' ') if depth > 0 => {
+                    self.cursor.eat(b' ');
+                    continue;
+                }
+                Some(b'{' | b'~') if self.any_literal()?.is_some() => {}
+                _ => {
+                    let atom = self.cursor.take_while(|octet| {
+                        !matches!(octet, b' ' | b'(' | b')' | b'"' | b'{' | 0..=0x1f)
+                    });
+                    if atom.is_empty() {
+                        return Err(error);
+                    }
+                }
+            }
+            if depth == 0 {
+                return Ok(self.cursor.since(start).to_vec());
+            }
+        }
+    }
+}
+
+/// An attribute of a mailbox from the flag it looks like.
+fn attribute(flag: crate::Flag) -> MailboxAttribute {
+    use crate::Flag;
+    let name = match flag {
+        // \Flagged is a special use here (RFC 6154 §2).
+        Flag::Flagged => return MailboxAttribute::Use(SpecialUse::Flagged),
+        Flag::Extension(name) | Flag::Keyword(name) => name,
+        Flag::Answered => "Answered".to_owned(),
+        Flag::Deleted => "Deleted".to_owned(),
+        Flag::Seen => "Seen".to_owned(),
+        Flag::Draft => "Draft".to_owned(),
+        Flag::Recent => "Recent".to_owned(),
+    };
+    let known = [
+        ("Noselect", MailboxAttribute::NoSelect),
+        ("NonExistent", MailboxAttribute::NonExistent),
+        ("Noinferiors", MailboxAttribute::NoInferiors),
+        ("HasChildren", MailboxAttribute::HasChildren),
+        ("HasNoChildren", MailboxAttribute::HasNoChildren),
+        ("Marked", MailboxAttribute::Marked),
+        ("Unmarked", MailboxAttribute::Unmarked),
+        ("Subscribed", MailboxAttribute::Subscribed),
+        ("Remote", MailboxAttribute::Remote),
+        ("All", MailboxAttribute::Use(SpecialUse::All)),
+        ("Archive", MailboxAttribute::Use(SpecialUse::Archive)),
+        ("Drafts", MailboxAttribute::Use(SpecialUse::Drafts)),
+        ("Junk", MailboxAttribute::Use(SpecialUse::Junk)),
+        ("Sent", MailboxAttribute::Use(SpecialUse::Sent)),
+        ("Trash", MailboxAttribute::Use(SpecialUse::Trash)),
+    ];
+    let found = known
+        .into_iter()
+        .find(|(known, _)| known.eq_ignore_ascii_case(&name));
+    found.map_or(MailboxAttribute::Other(name), |(_, attribute)| attribute)
+}
