@@ -906,6 +906,18 @@ proptest! {
         prop_assert_eq!(through_the_wire(&command, utf8), command);
     }
 
+    /// Searches of few keys, so that each kind has its turn often.
+    #[test]
+    fn searches_survive_the_wire(
+        key in prop_oneof![
+            search_key(),
+            prop_oneof![flag(), Just(Flag::Recent)].prop_map(|flag| SearchKey::Not(Box::new(SearchKey::Flag(flag)))),
+        ],
+    ) {
+        let command = Command::Search(Search { uid: false, returns: None, key });
+        prop_assert_eq!(through_the_wire(&command, false), command);
+    }
+
     /// Moments survive the wire.
     #[test]
     fn moments_survive_the_wire(moment in date_time()) {

@@ -97,7 +97,7 @@ pub(crate) fn body(out: &mut Output, body: Body<'_>) {
 /// nstring / literal8
 /// ```
 ///
-/// A literal8 only where it is needed (RFC 9051 §6.4.5.2): NUL can stand nowhere else.
+/// A literal8 only where it is needed (RFC 9051 §7.5.2): NUL can stand nowhere else.
 pub(crate) fn binary(out: &mut Output, octets: Body<'_>) {
     let has_nul = match &octets {
         Body::Nil => false,

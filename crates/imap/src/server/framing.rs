@@ -194,6 +194,7 @@ impl Session {
             (tag, Err(stop)) => {
                 self.forget_text();
                 let reply = stop_reply(stop, name);
+                let tag = tag.filter(|tag| name.is_some() || self.may_repeat(tag));
                 self.refuse(tag.as_deref().unwrap_or("*"), &reply);
                 self.skip_rest(trailing);
                 Step::Again
@@ -201,6 +202,13 @@ impl Session {
             // The parser gives no command without a tag.
             (None, Ok(_)) => Step::Again,
         }
+    }
+
+    /// Whether the tag of something unknown is repeated. Before login it may be a page that a browser was made to send
+    /// here, and must not come back as one; no client's tag looks like that.
+    fn may_repeat(&self, tag: &str) -> bool {
+        self.state != State::NotAuthenticated
+            || tag.bytes().all(|octet| octet.is_ascii_alphanumeric())
     }
 
     fn forget_text(&mut self) {

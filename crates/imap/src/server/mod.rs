@@ -14,3 +14,6 @@ pub use config::{Config, Limits};
 pub use event::Event;
 pub use fetch::Fetch;
 pub use session::{Session, State};
+
+#[cfg(test)]
+mod tests;
