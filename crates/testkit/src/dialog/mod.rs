@@ -18,6 +18,7 @@
 //! @server smtp.max-recipients=3  a server of its own, with this setting
 //! @tls                           connect to the port with implicit TLS
 //! @no-pipeline REASON            do not run pipelined
+//! @no-octets REASON              do not run octet by octet
 //! S: 220 {{*}}                   the server's line, see `pattern` for the holes
 //! C: EHLO there                  the client's line, CRLF is added
 //! S: ...                         any lines, up to one that matches the next S

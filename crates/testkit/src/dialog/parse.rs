@@ -63,6 +63,8 @@ pub struct Dialog {
     pub tls: bool,
     /// Why it is not run pipelined.
     pub no_pipeline: Option<String>,
+    /// Why it is not run octet by octet.
+    pub no_octets: Option<String>,
     /// The conversation.
     pub steps: Vec<Step>,
 }
@@ -144,6 +146,7 @@ impl Dialog {
                 self.settings.push((key.to_owned(), value.to_owned()));
             }
             "tls" => self.tls = true,
+            "no-octets" if !rest.is_empty() => self.no_octets = Some(rest.to_owned()),
             "no-pipeline" if rest.is_empty() => {
                 return Err("@no-pipeline wants a reason".to_owned());
             }

@@ -4,7 +4,7 @@ use super::parse::{Action, Dialog, Step};
 use super::pattern::{Values, replace};
 use crate::connection::Connection;
 use crate::server::Server;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -42,7 +42,11 @@ pub fn run_folder(folder: &Path) {
     let jobs: Vec<(&Dialog, Mode)> = dialogs
         .iter()
         .flat_map(|dialog| Mode::ALL.map(|mode| (dialog, mode)))
-        .filter(|(dialog, mode)| *mode != Mode::Pipelined || dialog.no_pipeline.is_none())
+        .filter(|(dialog, mode)| match mode {
+            Mode::Lines => true,
+            Mode::Octets => dialog.no_octets.is_none(),
+            Mode::Pipelined => dialog.no_pipeline.is_none(),
+        })
         .collect();
     let next = AtomicUsize::new(0);
     let failures = Mutex::new(Vec::new());
@@ -123,7 +127,7 @@ pub fn run(server: &Server, dialog: &Dialog, mode: Mode) -> Result<(), String> {
         mode,
         connections: BTreeMap::new(),
         values: Values::new(),
-        skipping: false,
+        skipping: BTreeSet::new(),
         transcript: String::new(),
     };
     runner
@@ -169,7 +173,8 @@ struct Runner<'a> {
     mode: Mode,
     connections: BTreeMap<u8, Connection>,
     values: Values,
-    skipping: bool,
+    /// Connections on which lines are skipped up to the next expectation.
+    skipping: BTreeSet<u8>,
     transcript: String,
 }
 
@@ -179,6 +184,7 @@ struct Group<'a> {
     connection: u8,
     bytes: Vec<u8>,
     answers: Vec<&'a Step>,
+    ended: bool,
 }
 
 impl Runner<'_> {
@@ -193,10 +199,11 @@ impl Runner<'_> {
             }
             match &step.action {
                 Action::Send(pattern) => {
-                    if pattern.unbound(&self.values).is_some() {
+                    if group.ended || pattern.unbound(&self.values).is_some() {
                         self.finish(&mut group)?;
                     }
                     let bytes = pattern.fill(&self.values).map_err(at)?;
+                    group.ended = ends_group(&bytes);
                     group.bytes.extend_from_slice(&bytes);
                     if self.mode != Mode::Pipelined {
                         self.send(&mut group).map_err(at)?;
@@ -224,6 +231,7 @@ impl Runner<'_> {
 
     fn finish(&mut self, group: &mut Group<'_>) -> Result<(), (usize, String)> {
         let line = group.answers.first().map_or(0, |step| step.line);
+        group.ended = false;
         self.send(group).map_err(|why| (line, why))?;
         for step in std::mem::take(&mut group.answers) {
             self.expect(step).map_err(|why| (step.line, why))?;
@@ -243,12 +251,23 @@ impl Runner<'_> {
             true => connection.send_octets(&bytes),
             false => connection.send(&bytes),
         };
-        sent.map_err(|e| format!("send: {e}"))
+        match sent {
+            // The server may have had enough in the middle: what it said is read next.
+            Err(e)
+                if matches!(
+                    e.kind(),
+                    io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
+                ) =>
+            {
+                Ok(())
+            }
+            sent => sent.map_err(|e| format!("send: {e}")),
+        }
     }
 
     fn expect(&mut self, step: &Step) -> Result<(), String> {
         if step.action == Action::Skip {
-            self.skipping = true;
+            self.skipping.insert(step.connection);
             return Ok(());
         }
         loop {
@@ -264,10 +283,10 @@ impl Runner<'_> {
                 _ => false,
             };
             if fits {
-                self.skipping = false;
+                self.skipping.remove(&step.connection);
                 return Ok(());
             }
-            if !self.skipping {
+            if !self.skipping.contains(&step.connection) {
                 return Err(format!(
                     "got {:?}, expected {}",
                     String::from_utf8_lossy(&line),
@@ -288,14 +307,25 @@ impl Runner<'_> {
             Action::StartTls => connection
                 .start_tls(certificate)
                 .map_err(|e| format!("TLS: {e}")),
-            _ => match connection.read_line() {
-                Ok(None) => Ok(()),
-                Ok(Some(line)) => Err(format!(
-                    "expected the end, got {:?}",
-                    String::from_utf8_lossy(&line)
-                )),
-                Err(e) => Err(format!("expected the end: {e}")),
-            },
+            _ => self.expect_end(step.connection),
+        }
+    }
+
+    fn expect_end(&mut self, connection: u8) -> Result<(), String> {
+        loop {
+            match self.connection(connection)?.read_line() {
+                Ok(None) => return Ok(()),
+                Ok(Some(line)) if self.skipping.contains(&connection) => {
+                    self.note('S', connection, &line)
+                }
+                Ok(Some(line)) => {
+                    return Err(format!(
+                        "expected the end, got {:?}",
+                        String::from_utf8_lossy(&line)
+                    ));
+                }
+                Err(e) => return Err(format!("expected the end: {e}")),
+            }
         }
     }
 
@@ -323,6 +353,12 @@ impl Runner<'_> {
             );
         }
     }
+}
+
+/// A client may not go on before it has read what the server offers (RFC 2920 §3.1).
+fn ends_group(bytes: &[u8]) -> bool {
+    let verb = bytes.get(..4).unwrap_or_default().to_ascii_uppercase();
+    matches!(verb.as_slice(), b"EHLO" | b"HELO" | b"LHLO")
 }
 
 fn has(words: &[String], line: &[u8]) -> bool {
