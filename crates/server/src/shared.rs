@@ -4,11 +4,12 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::SystemTime;
 
 use store::Timestamp;
+use tokio::sync::Semaphore;
 
 use crate::auth::Auth;
 use crate::budget::Budget;
 use crate::config::Config;
-use crate::db::Db;
+use crate::db::{Db, workers};
 use crate::sessions::Sessions;
 use crate::tls::Tls;
 
@@ -21,6 +22,9 @@ pub struct Shared {
     pub auth: Auth,
     /// Memory for messages in flight.
     pub budget: Budget,
+    /// Turns of searches that read messages. Fewer than processors, so that however many such searches run, everybody
+    /// else finds one free.
+    pub searches: Semaphore,
     /// Certificates.
     pub tls: Tls,
     /// All connections.
@@ -33,6 +37,7 @@ impl Shared {
         Ok(Shared {
             auth: Auth::new(db.clone(), config.auth.clone())?,
             budget: Budget::new(config.limits.memory),
+            searches: Semaphore::new(workers().saturating_sub(1).max(1)),
             config: RwLock::new(Arc::new(config)),
             db,
             tls,

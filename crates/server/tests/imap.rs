@@ -201,6 +201,39 @@ fn fetch_of_attributes_and_macros() {
 }
 
 #[test]
+fn large_messages_among_small_ones() {
+    let server = server();
+    let mut c = Client::login(&server, ALICE);
+    let mut sent = Vec::new();
+    for (n, lines) in [1, 40_000, 2, 70_000, 3, 9_000, 9_000, 4]
+        .into_iter()
+        .enumerate()
+    {
+        let text = plain(
+            &n.to_string(),
+            &"0123456789 0123456789 012345\r\n".repeat(lines),
+        );
+        assert!(c.append("INBOX", &text).ok());
+        sent.push(text);
+    }
+    c.ok("SELECT INBOX");
+    let answer = c.ok("FETCH 1:* (UID BODY.PEEK[] RFC822.SIZE)");
+    assert_eq!(answer.untagged.len(), sent.len());
+    for (response, text) in answer.untagged.iter().zip(&sent) {
+        assert!(literal(response) == text.as_slice());
+    }
+    // Reading in pieces, as clients do, gives the whole.
+    let mut whole = Vec::new();
+    while whole.len() < sent[3].len() {
+        let answer = c.ok(&format!("UID FETCH 4 BODY.PEEK[]<{}.300000>", whole.len()));
+        whole.extend_from_slice(literal(&answer.untagged[0]));
+    }
+    assert!(whole == sent[3]);
+    let header = c.ok("FETCH 1:* BODY.PEEK[HEADER.FIELDS (SUBJECT)]");
+    assert_eq!(literal(&header.untagged[3]), b"Subject: 3\r\n\r\n");
+}
+
+#[test]
 fn seen_is_set_by_reading_and_durable() {
     let mut server = server();
     let mut c = Client::login(&server, ALICE);

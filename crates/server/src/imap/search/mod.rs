@@ -31,6 +31,10 @@ pub const WORK: Duration = Duration::from_secs(10);
 /// Messages looked at in the view before others get their turn.
 const PIECE_ENTRIES: u32 = 65_536;
 
+/// Mailboxes up to this size are searched on the session's own thread where the view has all that is needed: a
+/// millisecond at most.
+const AT_ONCE: u32 = 20_000;
+
 /// Rows read in one go.
 const PIECE_ROWS: usize = 8_192;
 
@@ -74,26 +78,31 @@ async fn find(imap: &mut Imap, key: &SearchKey) -> Result<Vec<(u32, u32)>, error
         key,
         told: Arc::clone(&selected.told),
     });
-    let db = imap.shared.db.clone();
+    let shared = &imap.shared;
     let mut state = State {
         next: 1,
         found: Vec::new(),
         open: Vec::new(),
         spent: Duration::ZERO,
     };
-    loop {
-        let job = Arc::clone(&job);
-        let (next, done) = db
-            .blocking(move |store| {
-                let begun = Instant::now();
-                let done = job.work(store, &mut state, begun)?;
-                state.spent = state.spent.saturating_add(begun.elapsed());
+    // What the view alone decides is decided here; going to another thread would take longer.
+    let at_once = job.need == Need::View && job.told.len() <= AT_ONCE;
+    let mut done = false;
+    while !done {
+        if at_once {
+            done = job.turn(shared.db.store(), &mut state)?;
+        } else {
+            let turn = match job.need {
+                Need::Header | Need::Body => shared.searches.acquire().await.ok(),
+                _ => None,
+            };
+            let job = Arc::clone(&job);
+            let work = shared.db.blocking(move |store| {
+                let done = job.turn(store, &mut state)?;
                 Ok((state, done))
-            })
-            .await?;
-        state = next;
-        if done {
-            break;
+            });
+            (state, done) = work.await?;
+            drop(turn);
         }
         if state.spent > WORK {
             return Err(error::TOO_MUCH_WORK.into());
@@ -134,6 +143,13 @@ struct Open {
 
 impl Job {
     /// One turn; true when nothing is left.
+    fn turn(&self, store: &Store, state: &mut State) -> ::store::Result<bool> {
+        let begun = Instant::now();
+        let done = self.work(store, state, begun)?;
+        state.spent = state.spent.saturating_add(begun.elapsed());
+        Ok(done)
+    }
+
     fn work(&self, store: &Store, state: &mut State, begun: Instant) -> ::store::Result<bool> {
         if !state.open.is_empty() {
             self.look_at_octets(store, state, begun)?;
