@@ -477,6 +477,13 @@ fn name_text(text: &[u8], quoted: bool, decode: bool, start: usize, out: &mut St
 
 /// Appends an address without its comments, folding and blanks.
 fn address_text(bytes: &[u8], range: Range<usize>, out: &mut String) {
+    let text = bytes.get(range.clone()).unwrap_or_default();
+    let odd = text.iter().fold(false, |odd, b| {
+        odd | !(33..127).contains(b) | (*b == b'(') | (*b == b'"')
+    });
+    if !odd {
+        return push_lossy(text, out);
+    }
     let mut cursor = Cursor::new(bytes, range);
     loop {
         let run = cursor.take_while(|b| !is_blank(b) && b != b'(' && b != b'"');

@@ -17,11 +17,28 @@ pub(crate) enum Charset {
     Guess,
 }
 
+/// The labels met most, to be found without a search.
+static COMMON: [(&str, &encoding_rs::Encoding); 7] = [
+    ("iso-8859-1", WINDOWS_1252),
+    ("windows-1252", WINDOWS_1252),
+    ("iso-2022-jp", ISO_2022_JP),
+    ("windows-1251", encoding_rs::WINDOWS_1251),
+    ("koi8-r", encoding_rs::KOI8_R),
+    ("iso-8859-15", encoding_rs::ISO_8859_15),
+    ("gb2312", encoding_rs::GBK),
+];
+
 impl Charset {
     /// The charset of a label as it stands in a message: any case, blanks, quotes and an RFC 2231 language after `*`.
     pub fn of(label: &[u8]) -> Charset {
-        let label = label.split(|b| *b == b'*').next().unwrap_or_default();
-        let label = label.trim_ascii().trim_ascii_start();
+        if label.eq_ignore_ascii_case(b"utf-8") {
+            return Charset::Whatwg(UTF_8);
+        }
+        let label = label
+            .split(|b| *b == b'*')
+            .next()
+            .unwrap_or_default()
+            .trim_ascii();
         let label = label.strip_prefix(b"\"").unwrap_or(label);
         let label = label.strip_suffix(b"\"").unwrap_or(label);
         let is = |name: &str| label.eq_ignore_ascii_case(name.as_bytes());
@@ -30,6 +47,9 @@ impl Charset {
         }
         if is("us-ascii") || is("ascii") || label.is_empty() {
             return Charset::Guess;
+        }
+        if let Some((_, found)) = COMMON.iter().find(|(name, _)| is(name)) {
+            return Charset::Whatwg(found);
         }
         if let Some(found) = encoding_rs::Encoding::for_label_no_replacement(label) {
             return Charset::Whatwg(found);

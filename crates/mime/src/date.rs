@@ -33,6 +33,9 @@ impl DateTime {
     /// The date in a field value. The weekday, comments and the zone may be missing; None if day, month or year can't be
     /// found or are impossible.
     pub fn parse(value: &[u8]) -> Option<DateTime> {
+        if let Some(found) = usual(value) {
+            return Some(found);
+        }
         let mut cursor = Cursor::new(value, 0..value.len());
         let mut found = Found::default();
         loop {
@@ -259,6 +262,71 @@ impl Found {
             offset: self.offset.unwrap_or(0),
         })
     }
+}
+
+/// `Fri, 21 Nov 1997 09:55:06 -0600` to the letter, as nearly all programs write it; anything else is left to the reader above.
+fn usual(value: &[u8]) -> Option<DateTime> {
+    let value = value.trim_ascii();
+    let [_, _, _, b',', b' ', rest @ ..] = value else {
+        return None;
+    };
+    let two = |tens: u8, ones: u8| {
+        (tens.is_ascii_digit() && ones.is_ascii_digit())
+            .then(|| u32::from(tens & 15) * 10 + u32::from(ones & 15))
+    };
+    let (day, rest) = match rest {
+        [ones, b' ', rest @ ..] => (two(b'0', *ones)?, rest),
+        [tens, ones, b' ', rest @ ..] => (two(*tens, *ones)?, rest),
+        _ => return None,
+    };
+    let [
+        m0,
+        m1,
+        m2,
+        b' ',
+        y0,
+        y1,
+        y2,
+        y3,
+        b' ',
+        h0,
+        h1,
+        b':',
+        i0,
+        i1,
+        b':',
+        s0,
+        s1,
+        b' ',
+        sign @ (b'+' | b'-'),
+        z0,
+        z1,
+        z2,
+        z3,
+        tail @ ..,
+    ] = rest
+    else {
+        return None;
+    };
+    // Only a comment may follow, such as `(UTC)`.
+    if !matches!(tail, [] | [b' ', b'(', ..]) {
+        return None;
+    }
+    let month = [
+        m0.to_ascii_lowercase(),
+        m1.to_ascii_lowercase(),
+        m2.to_ascii_lowercase(),
+    ];
+    let minutes = (two(*z0, *z1)? * 60 + two(*z2, *z3)?) as i16;
+    let found = Found {
+        day: Some(day),
+        month: Some(MONTHS.iter().position(|name| **name == month)? as u32 + 1),
+        year: Some(two(*y0, *y1)? * 100 + two(*y2, *y3)?),
+        time: [two(*h0, *h1)?, two(*i0, *i1)?, two(*s0, *s1)?],
+        has_time: true,
+        offset: (minutes <= 24 * 60).then_some(if *sign == b'-' { -minutes } else { minutes }),
+    };
+    found.finish()
 }
 
 fn number(digits: &[u8]) -> u32 {

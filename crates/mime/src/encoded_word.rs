@@ -5,8 +5,6 @@
 
 use std::borrow::Cow;
 
-use encodify::qp;
-
 use crate::charset::{self, Charset};
 
 /// An encoded word found in a text.
@@ -21,28 +19,62 @@ struct Word<'a> {
 /// The text of an unstructured value. Borrowed if there was nothing to do.
 pub fn text(raw: &[u8]) -> Cow<'_, str> {
     let raw = raw.trim_ascii();
-    match std::str::from_utf8(raw) {
-        Ok(plain) if is_plain(raw) => Cow::Borrowed(plain),
-        _ => {
-            let mut out = String::with_capacity(raw.len());
-            text_into(raw, &mut out);
-            Cow::Owned(out)
+    if let Some(plain) = simple(raw) {
+        return Cow::Borrowed(plain);
+    }
+    let mut out = String::with_capacity(raw.len());
+    text_into(raw, &mut out);
+    Cow::Owned(out)
+}
+
+/// The text if it is printable ASCII without anything like an encoded word: what most values are.
+pub(crate) fn simple(raw: &[u8]) -> Option<&str> {
+    // Without an early end, so that it is done many octets at a time.
+    let odd = raw
+        .iter()
+        .fold(false, |odd, b| odd | !(b' '..127).contains(b));
+    if odd || find_word(raw).is_some() {
+        return None;
+    }
+    std::str::from_utf8(raw).ok()
+}
+
+/// Where `=?` is.
+fn find_word(text: &[u8]) -> Option<usize> {
+    let mut from = 0;
+    loop {
+        let at = from + memchr::memchr(b'=', text.get(from..)?)?;
+        if text.get(at + 1) == Some(&b'?') {
+            return Some(at);
         }
+        from = at + 1;
     }
 }
 
-fn is_plain(raw: &[u8]) -> bool {
-    memchr::memchr2(b'\n', b'\r', raw).is_none() && memchr::memmem::find(raw, b"=?").is_none()
+/// Where `?=` is.
+fn find_end(text: &[u8]) -> Option<usize> {
+    let mut from = 0;
+    loop {
+        let at = from + memchr::memchr(b'?', text.get(from..)?)?;
+        if text.get(at + 1) == Some(&b'=') {
+            return Some(at);
+        }
+        from = at + 1;
+    }
 }
 
 /// Appends the text of an unstructured value. False if something in it could not be read.
 pub fn text_into(raw: &[u8], out: &mut String) -> bool {
     let mut rest = raw.trim_ascii();
+    if let Some(plain) = simple(rest) {
+        out.push_str(plain);
+        return true;
+    }
     let mut whole = true;
     // Bytes of the words read last that wait for more of the same charset.
-    let mut held: Vec<u8> = Vec::new();
+    let mut held: Vec<u8> = Vec::with_capacity(96);
     let mut held_charset = None;
-    while let Some(at) = memchr::memmem::find(rest, b"=?") {
+    while let Some(at) = find_word(rest) {
         let Some(word) = word(rest.get(at..).unwrap_or_default()) else {
             // No encoded word: text up to the next that may be one.
             whole &= flush(&mut held, &mut held_charset, out);
@@ -64,12 +96,45 @@ pub fn text_into(raw: &[u8], out: &mut String) -> bool {
         whole &= if word.base64 {
             crate::decode::base64(word.text, &mut held)
         } else {
-            qp::Q_TEXT.decode_append(word.text, &mut held).is_ok()
+            decode_q(word.text, &mut held)
         };
         rest = rest.get(at + word.len..).unwrap_or_default();
     }
     whole &= flush(&mut held, &mut held_charset, out);
     whole & plain(rest, out)
+}
+
+/// RFC 2047 §4.2. An `=` that begins no valid sequence is itself; line breaks of folding are nothing.
+fn decode_q(mut text: &[u8], out: &mut Vec<u8>) -> bool {
+    let mut whole = true;
+    while let Some((&byte, rest)) = text.split_first() {
+        text = rest;
+        match byte {
+            b'_' => out.push(b' '),
+            b'=' => match rest {
+                [high, low, after @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
+                    out.push(hex(*high) << 4 | hex(*low));
+                    text = after;
+                }
+                _ => {
+                    whole = false;
+                    out.push(byte);
+                }
+            },
+            b'\r' | b'\n' => (),
+            _ => out.push(byte),
+        }
+    }
+    whole
+}
+
+/// The value of a hexadecimal digit.
+fn hex(digit: u8) -> u8 {
+    if digit <= b'9' {
+        digit & 15
+    } else {
+        (digit & 15) + 9
+    }
 }
 
 fn flush(held: &mut Vec<u8>, charset: &mut Option<Charset>, out: &mut String) -> bool {
@@ -97,6 +162,10 @@ fn flush(held: &mut Vec<u8>, charset: &mut Option<Charset>, out: &mut String) ->
 /// Text that is no encoded word: unfolded (RFC 5322 §2.2.3), raw 8-bit octets read as UTF-8 or windows-1252. A line that was
 /// joined without a blank of its own gets one (RFC 7103 §7.2).
 fn plain(mut raw: &[u8], out: &mut String) -> bool {
+    if let Some(text) = simple(raw) {
+        out.push_str(text);
+        return true;
+    }
     let mut whole = true;
     while let Some(at) = memchr::memchr2(b'\r', b'\n', raw) {
         whole &= plain_run(raw.get(..at).unwrap_or_default(), out);
@@ -132,7 +201,7 @@ fn word(text: &[u8]) -> Option<Word<'_>> {
         _ => return None,
     };
     let encoded = rest.get(2..)?;
-    let end = memchr::memmem::find(encoded, b"?=")?;
+    let end = find_end(encoded)?;
     let body = encoded.get(..end)?;
     Some(Word {
         charset: Charset::of(label),

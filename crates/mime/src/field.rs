@@ -116,7 +116,7 @@ impl<'a> Field<'a> {
 
     /// The message ids in the value, without angle brackets.
     pub fn ids(&self) -> Vec<String> {
-        ids::all(self.value()).collect()
+        ids::all(self.value()).map(Cow::into_owned).collect()
     }
 }
 

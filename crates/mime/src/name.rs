@@ -137,9 +137,120 @@ impl Name {
     }
 }
 
+/// The known names of up to 15 octets.
+const SHORT: [(&[u8], Name); 37] = [
+    (b"from", Name::From),
+    (b"sender", Name::Sender),
+    (b"reply-to", Name::ReplyTo),
+    (b"to", Name::To),
+    (b"cc", Name::Cc),
+    (b"bcc", Name::Bcc),
+    (b"subject", Name::Subject),
+    (b"date", Name::Date),
+    (b"message-id", Name::MessageId),
+    (b"in-reply-to", Name::InReplyTo),
+    (b"references", Name::References),
+    (b"comments", Name::Comments),
+    (b"keywords", Name::Keywords),
+    (b"return-path", Name::ReturnPath),
+    (b"received", Name::Received),
+    (b"delivered-to", Name::DeliveredTo),
+    (b"mime-version", Name::MimeVersion),
+    (b"content-type", Name::ContentType),
+    (b"content-id", Name::ContentId),
+    (b"content-md5", Name::ContentMd5),
+    (b"content-base", Name::ContentBase),
+    (b"resent-from", Name::ResentFrom),
+    (b"resent-sender", Name::ResentSender),
+    (b"resent-reply-to", Name::ResentReplyTo),
+    (b"resent-to", Name::ResentTo),
+    (b"resent-cc", Name::ResentCc),
+    (b"resent-bcc", Name::ResentBcc),
+    (b"resent-date", Name::ResentDate),
+    (b"list-id", Name::ListId),
+    (b"list-archive", Name::ListArchive),
+    (b"list-help", Name::ListHelp),
+    (b"list-owner", Name::ListOwner),
+    (b"list-post", Name::ListPost),
+    (b"list-subscribe", Name::ListSubscribe),
+    (b"dkim-signature", Name::DkimSignature),
+    (b"auto-submitted", Name::AutoSubmitted),
+    (b"precedence", Name::Precedence),
+];
+
+/// Slots of the table; a power of two, twice as many as names.
+const SLOTS: usize = 128;
+
+/// The short names by their octets as a number (the first lowest), at the slot of their hash or behind it; 0 is none.
+static TABLE: [(u128, Name); SLOTS] = {
+    let mut table = [(0, Name::Other); SLOTS];
+    let mut n = 0;
+    while n < SHORT.len() {
+        let (text, name) = SHORT[n];
+        let mut word = 0;
+        let mut at = text.len();
+        while at > 0 {
+            at -= 1;
+            word = word << 8 | text[at] as u128;
+        }
+        let mut slot = slot_of(word);
+        while table[slot].0 != 0 {
+            slot = (slot + 1) % SLOTS;
+        }
+        table[slot] = (word, name);
+        n += 1;
+    }
+    table
+};
+
+const fn slot_of(word: u128) -> usize {
+    let folded = (word as u64) ^ ((word >> 64) as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    (folded.wrapping_mul(0xD6E8_FEB8_6659_FD93) >> 57) as usize
+}
+
+impl Name {
+    /// The known name with these octets, up to 15, the first lowest. They are printable ASCII, so that setting one bit turns
+    /// letters to lower case and nothing else into a letter or hyphen.
+    pub(crate) fn of_word(word: u128) -> Name {
+        const CASE: u128 = u128::from_le_bytes([0x20; 16]);
+        let lower = word | (CASE & mask_of(word));
+        let mut slot = slot_of(lower);
+        loop {
+            match TABLE.get(slot) {
+                Some((known, name)) if *known == lower => return *name,
+                Some((known, _)) if *known != 0 => slot = (slot + 1) % SLOTS,
+                _ => return Name::Other,
+            }
+        }
+    }
+}
+
+/// All bits of the octets that a word has.
+fn mask_of(word: u128) -> u128 {
+    let free = word.leading_zeros() / 8 * 8;
+    u128::MAX.checked_shr(free).unwrap_or(0)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Name;
+    use super::{Name, SHORT};
+
+    #[test]
+    fn words_and_names_agree() {
+        for (text, name) in SHORT {
+            for text in [text.to_vec(), text.to_ascii_uppercase()] {
+                let mut octets = [0; 16];
+                octets[..text.len()].copy_from_slice(&text);
+                assert_eq!(Name::of_word(u128::from_le_bytes(octets)), name);
+                assert_eq!(Name::of(&text), name);
+            }
+        }
+        assert_eq!(
+            Name::of_word(u128::from_le_bytes(*b"X-Frob\0\0\0\0\0\0\0\0\0\0")),
+            Name::Other
+        );
+        assert_eq!(Name::of_word(0), Name::Other);
+    }
 
     #[test]
     fn names_are_found_in_any_case() {

@@ -122,11 +122,17 @@ pub(crate) fn is_blank(byte: u8) -> bool {
 
 /// RFC 2045 §5.1: octets of a token; those above 127 are let through, as they do occur.
 pub(crate) fn is_token(byte: u8) -> bool {
-    byte > b' '
-        && byte != 127
-        && !matches!(
-            byte,
-            b'(' | b')'
+    TOKEN[byte as usize]
+}
+
+static TOKEN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = b'!' as usize;
+    while byte < 256 {
+        let special = matches!(
+            byte as u8,
+            127 | b'('
+                | b')'
                 | b'<'
                 | b'>'
                 | b'@'
@@ -140,8 +146,12 @@ pub(crate) fn is_token(byte: u8) -> bool {
                 | b']'
                 | b'?'
                 | b'='
-        )
-}
+        );
+        table[byte] = !special;
+        byte += 1;
+    }
+    table
+};
 
 /// The range without blanks and line breaks at both ends.
 pub(crate) fn trim(bytes: &[u8], mut range: Range<usize>) -> Range<usize> {

@@ -2,6 +2,7 @@
 
 use memchr::memchr;
 
+use super::lines::{Lines, short_name};
 use super::tree::NONE;
 use super::{Delimiter, MAX_FIELDS, Parser};
 use crate::defect::DefectKind;
@@ -49,6 +50,7 @@ impl Parser {
         let first = self.tree.fields.len();
         let mut at = start;
         let mut delimiter = None;
+        let mut lines = Lines::new(raw, start);
         let body = loop {
             if at >= raw.len() {
                 if self.more {
@@ -61,7 +63,17 @@ impl Parser {
                 break raw.len();
             }
             let line = raw.get(at..).unwrap_or_default();
-            let length = memchr(b'\n', line).map_or(line.len(), |n| n + 1);
+            let length = lines.end(at) - at;
+            // The usual line, dealt with at once.
+            if let Some((name_len, name)) = short_name(line)
+                && name_len < length
+                && !line.starts_with(b"--")
+                && (!self.more || line.get(length.wrapping_sub(1)) == Some(&b'\n'))
+            {
+                self.field(&mut scan, name, at, length, (name_len, name_len));
+                at += length;
+                continue;
+            }
             let text = line.get(..length).unwrap_or_default();
             if self.more && !text.ends_with(b"\n") {
                 return self.starve();
@@ -82,7 +94,10 @@ impl Parser {
                     self.tree.defect(DefectKind::NoBlankLine, at..at + length);
                     break at;
                 }
-                Line::Field(name_len, colon) => self.field(&mut scan, text, at, name_len, colon),
+                Line::Field(name_len, colon) => {
+                    let name = Name::of(text.get(..name_len).unwrap_or_default());
+                    self.field(&mut scan, name, at, length, (name_len, colon));
+                }
                 Line::Continuation => {
                     let blank = is_all_blank(text);
                     if blank && self.more && !has_line(raw, at + length) {
@@ -152,21 +167,46 @@ impl Parser {
         Ended::Body
     }
 
-    fn field(&mut self, scan: &mut Scan, text: &[u8], at: usize, name_len: usize, colon: usize) {
-        if self.fields_before + self.tree.fields.len() >= MAX_FIELDS {
+    /// A field that begins at `at` with a line of `length` octets; its name ends, and the colon stands, so far behind.
+    #[inline]
+    fn field(
+        &mut self,
+        scan: &mut Scan,
+        name: Name,
+        at: usize,
+        length: usize,
+        (name_len, colon): (usize, usize),
+    ) {
+        let index = self.tree.fields.len();
+        if self.fields_before + index >= MAX_FIELDS {
             if self
                 .tree
                 .defects
                 .last()
                 .is_none_or(|last| last.kind != DefectKind::TooManyFields)
             {
-                self.tree
-                    .defect(DefectKind::TooManyFields, at..at + text.len());
+                self.tree.defect(DefectKind::TooManyFields, at..at + length);
             }
             return;
         }
-        let name = Name::of(text.get(..name_len).unwrap_or_default());
-        let index = self.tree.fields.len() as u32;
+        if name != Name::Other {
+            self.known(scan, name, index as u32, at..at + length);
+        }
+        if colon > name_len {
+            self.tree
+                .defect(DefectKind::BlankInFieldName, at..at + colon);
+        }
+        self.tree.fields.push(FieldRecord {
+            start: at as u32,
+            value: (at + colon + 1) as u32,
+            end: (at + length) as u32,
+            name_len: name_len as u16,
+            name,
+        });
+    }
+
+    /// Remembers the fields that matter for the part; the first of each counts.
+    fn known(&mut self, scan: &mut Scan, name: Name, index: u32, range: std::ops::Range<usize>) {
         let slot = match name {
             Name::ContentType => Some(&mut scan.content_type),
             Name::ContentTransferEncoding => Some(&mut scan.encoding),
@@ -175,27 +215,13 @@ impl Parser {
         };
         match slot {
             Some(slot) if *slot == NONE => *slot = index,
-            Some(_) => self
-                .tree
-                .defect(DefectKind::DuplicateField, at..at + text.len()),
+            Some(_) => self.tree.defect(DefectKind::DuplicateField, range),
             None if is_once(name) && scan.seen & 1 << name as u8 != 0 => {
-                self.tree
-                    .defect(DefectKind::DuplicateField, at..at + text.len());
+                self.tree.defect(DefectKind::DuplicateField, range);
             }
             None => (),
         }
         scan.seen |= 1 << name as u8;
-        if colon > name_len {
-            self.tree
-                .defect(DefectKind::BlankInFieldName, at..at + colon);
-        }
-        self.tree.fields.push(FieldRecord {
-            start: at as u32,
-            value: (at + colon + 1) as u32,
-            end: (at + text.len()) as u32,
-            name_len: name_len as u16,
-            name,
-        });
     }
 
     /// The line belongs to the field above.

@@ -2,6 +2,7 @@
 
 pub(crate) mod cursor;
 mod header;
+mod lines;
 pub(crate) mod push;
 pub(crate) mod tree;
 
