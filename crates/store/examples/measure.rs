@@ -23,11 +23,16 @@ fn main() -> Result<()> {
     let store = Store::open(folder.path().join("store"), Options::default())?;
     let accounts: Vec<AccountId> = store.write(|tx| {
         tx.add_domain("example.test")?;
-        (0..64).map(|n| tx.add_account(&format!("u{n}@example.test"), None, None)).collect()
+        (0..64)
+            .map(|n| tx.add_account(&format!("u{n}@example.test"), None, None))
+            .collect()
     })?;
     for clients in [1, 8, 16, 64] {
         let rate = deliveries(&store, &accounts, &message, clients);
-        println!("delivered, {clients:>2} at a time            {rate:>10.0} msg/s  {:>6.2} x bare", rate / bare);
+        println!(
+            "delivered, {clients:>2} at a time            {rate:>10.0} msg/s  {:>6.2} x bare",
+            rate / bare
+        );
     }
     ten_recipients(&store, &accounts, &message)?;
     large(&store, accounts[0])?;
@@ -40,7 +45,9 @@ fn message() -> Vec<u8> {
         Date: Mon, 1 Jan 2024 00:00:00 +0000\r\nMessage-ID: <1@example.org>\r\nContent-Type: text/plain\r\n\r\n"
         .to_vec();
     while message.len() < SIZE {
-        message.extend_from_slice(b"The quick brown fox jumps over the lazy dog, again and again and again.\r\n");
+        message.extend_from_slice(
+            b"The quick brown fox jumps over the lazy dog, again and again and again.\r\n",
+        );
     }
     message
 }
@@ -72,9 +79,23 @@ fn deliveries(store: &Store, accounts: &[AccountId], message: &[u8], clients: us
 }
 
 fn deliver(store: &Store, to: &[AccountId], message: &[u8]) -> Result<()> {
-    let content = store.ingest(&BodyMeta { accounts: to.to_vec(), ..BodyMeta::default() }, &[message])?;
-    let recipients = to.iter().map(|account| Recipient { account: *account, target: Target::Inbox, flags: Flags::NONE });
-    let delivery = Delivery { content, received: 1_700_000_000, recipients: recipients.collect() };
+    let content = store.ingest(
+        &BodyMeta {
+            accounts: to.to_vec(),
+            ..BodyMeta::default()
+        },
+        &[message],
+    )?;
+    let recipients = to.iter().map(|account| Recipient {
+        account: *account,
+        target: Target::Inbox,
+        flags: Flags::NONE,
+    });
+    let delivery = Delivery {
+        content,
+        received: 1_700_000_000,
+        recipients: recipients.collect(),
+    };
     store.write(move |tx| tx.deliver(&delivery)).map(|_| ())
 }
 
@@ -84,21 +105,39 @@ fn ten_recipients(store: &Store, accounts: &[AccountId], message: &[u8]) -> Resu
         let to: Vec<AccountId> = accounts.iter().cycle().skip(n).take(10).copied().collect();
         deliver(store, &to, message)?;
     }
-    println!("ten recipients, one at a time      {:>10.0} deliveries/s", per_second(3_000, start.elapsed()));
+    println!(
+        "ten recipients, one at a time      {:>10.0} deliveries/s",
+        per_second(3_000, start.elapsed())
+    );
     Ok(())
 }
 
 fn large(store: &Store, account: AccountId) -> Result<()> {
-    let mailbox = store.write(move |tx| tx.create_mailbox(account, "Large", None))?.id;
-    let other = store.write(move |tx| tx.create_mailbox(account, "Other", None))?.id;
-    let small = b"From: Someone <someone@example.org>\r\nTo: u@example.test\r\nSubject: measuring\r\n\
+    let mailbox = store
+        .write(move |tx| tx.create_mailbox(account, "Large", None))?
+        .id;
+    let other = store
+        .write(move |tx| tx.create_mailbox(account, "Other", None))?
+        .id;
+    let small =
+        b"From: Someone <someone@example.org>\r\nTo: u@example.test\r\nSubject: measuring\r\n\
         Date: Mon, 1 Jan 2024 00:00:00 +0000\r\nMessage-ID: <1@example.org>\r\n\r\nHello.\r\n";
     for _ in 0..LARGE / 1_000 {
-        let contents: Vec<Content> =
-            (0..1_000).map(|_| store.ingest(&BodyMeta::default(), &[small])).collect::<Result<_>>()?;
+        let contents: Vec<Content> = (0..1_000)
+            .map(|_| store.ingest(&BodyMeta::default(), &[small]))
+            .collect::<Result<_>>()?;
         store.write(move |tx| {
             for content in contents {
-                tx.append(account, mailbox, &Append { content, flags: Flags::NONE, keywords: vec![], received: 1 })?;
+                tx.append(
+                    account,
+                    mailbox,
+                    &Append {
+                        content,
+                        flags: Flags::NONE,
+                        keywords: vec![],
+                        received: 1,
+                    },
+                )?;
             }
             Ok(())
         })?;
@@ -119,9 +158,24 @@ fn large(store: &Store, account: AccountId) -> Result<()> {
     let view = store.view(account, mailbox)?;
     report("view loaded", view.snapshot().len(), start.elapsed());
     rows("rows scanned", Columns::ENTRY)?;
-    rows("rows with envelope and structure", Columns { envelope: true, body_structure: true, ..Columns::ENTRY })?;
-    for (mode, name) in [(FlagMode::Add, "flags added, one run"), (FlagMode::Remove, "flags removed, one run")] {
-        let change = FlagChange { mode, flags: Flags::SEEN, keywords: vec![], unchanged_since: None };
+    rows(
+        "rows with envelope and structure",
+        Columns {
+            envelope: true,
+            body_structure: true,
+            ..Columns::ENTRY
+        },
+    )?;
+    for (mode, name) in [
+        (FlagMode::Add, "flags added, one run"),
+        (FlagMode::Remove, "flags removed, one run"),
+    ] {
+        let change = FlagChange {
+            mode,
+            flags: Flags::SEEN,
+            keywords: vec![],
+            unchanged_since: None,
+        };
         let (runs, start) = (all.clone(), Instant::now());
         store.write(move |tx| tx.store_flags(account, mailbox, &runs, &change))?;
         report(name, LARGE, start.elapsed());
@@ -130,7 +184,12 @@ fn large(store: &Store, account: AccountId) -> Result<()> {
     let changed = ViewSnapshot::diff(&old, &view.snapshot()).changed.len() as u32;
     report("nothing compared", LARGE + changed, start.elapsed());
     let start = Instant::now();
-    let change = FlagChange { mode: FlagMode::Add, flags: Flags::FLAGGED, keywords: vec![], unchanged_since: None };
+    let change = FlagChange {
+        mode: FlagMode::Add,
+        flags: Flags::FLAGGED,
+        keywords: vec![],
+        unchanged_since: None,
+    };
     for uid in 1..=500u32 {
         let change = change.clone();
         store.write(move |tx| tx.store_flags(account, mailbox, &[uid..=uid], &change))?;
@@ -155,8 +214,15 @@ fn large(store: &Store, account: AccountId) -> Result<()> {
 
 fn deliver_to(store: &Store, account: AccountId, mailbox: MailboxId, message: &[u8]) -> Result<()> {
     let content = store.ingest(&BodyMeta::default(), &[message])?;
-    let append = Append { content, flags: Flags::NONE, keywords: vec![], received: 1 };
-    store.write(move |tx| tx.append(account, mailbox, &append)).map(|_| ())
+    let append = Append {
+        content,
+        flags: Flags::NONE,
+        keywords: vec![],
+        received: 1,
+    };
+    store
+        .write(move |tx| tx.append(account, mailbox, &append))
+        .map(|_| ())
 }
 
 fn report(name: &str, count: u32, time: Duration) {

@@ -325,6 +325,8 @@ fn prepare_folder(folder: &Path) -> Result<File> {
     for new in missing {
         create_folder(new)?;
     }
+    // Whoever made the folder may not have made its name durable.
+    sync_parent(folder)?;
     for inside in ["packs", "snapshots"] {
         let path = folder.join(inside);
         if !path.exists() {
@@ -354,15 +356,20 @@ fn create_folder(path: &Path) -> Result<()> {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(error.into()),
         _ => {}
     }
-    if let Some(parent) = path.parent() {
-        let parent = if parent.as_os_str().is_empty() {
-            Path::new(".")
-        } else {
-            parent
-        };
-        File::open(parent)?.sync_all()?;
+    sync_parent(path)
+}
+
+/// Makes the name of a folder durable.
+fn sync_parent(path: &Path) -> Result<()> {
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    match File::open(parent.unwrap_or(Path::new("."))) {
+        Ok(parent) => Ok(parent.sync_all()?),
+        // A parent that we may not look into was not made by us.
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Ok(()),
+        Err(error) => Err(error.into()),
     }
-    Ok(())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

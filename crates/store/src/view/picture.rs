@@ -19,21 +19,35 @@ pub(crate) struct Head {
     pub(crate) gone: bool,
 }
 
+/// Makes a picture from messages as they are read, without keeping them all twice.
+#[derive(Default)]
+pub(crate) struct Builder {
+    chunks: Vec<Arc<Chunk>>,
+    pending: Vec<Entry>,
+}
+
+impl Builder {
+    pub(crate) fn push(&mut self, entry: Entry) {
+        self.pending.push(entry);
+        if self.pending.len() == CHUNK {
+            self.chunks.push(Arc::new(Chunk::new(&self.pending)));
+            self.pending.clear();
+        }
+    }
+
+    pub(crate) fn finish(mut self, head: Head) -> ViewSnapshot {
+        if !self.pending.is_empty() {
+            self.chunks.push(Arc::new(Chunk::new(&self.pending)));
+        }
+        ViewSnapshot::from_chunks(head, self.chunks)
+    }
+}
+
 impl ViewSnapshot {
     pub(crate) fn new(head: Head, entries: impl Iterator<Item = Entry>) -> ViewSnapshot {
-        let mut chunks = Vec::new();
-        let mut pending = Vec::with_capacity(CHUNK);
-        for entry in entries {
-            pending.push(entry);
-            if pending.len() == CHUNK {
-                chunks.push(Arc::new(Chunk::new(&pending)));
-                pending.clear();
-            }
-        }
-        if !pending.is_empty() {
-            chunks.push(Arc::new(Chunk::new(&pending)));
-        }
-        ViewSnapshot::from_chunks(head, chunks)
+        let mut builder = Builder::default();
+        entries.for_each(|entry| builder.push(entry));
+        builder.finish(head)
     }
 
     pub(crate) fn from_chunks(head: Head, chunks: Vec<Arc<Chunk>>) -> ViewSnapshot {

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 
-use super::picture::Head;
+use super::picture::{Builder, Head};
 use super::{Entry, Notify, Subscribers, Subscription, View, ViewSnapshot};
 use crate::change::{Change, ChangeKind, MailboxChange};
 use crate::engine::values;
@@ -223,12 +223,12 @@ fn load(snapshot: &Snapshot<'_>, key: Key) -> Result<(ViewSnapshot, u64)> {
         values![account],
     )?;
     let keywords = snapshot.keywords(account, mailbox)?;
-    let mut entries = Vec::with_capacity(row.messages as usize);
+    let mut builder = Builder::default();
     snapshot.sql.query(
         "SELECT uid, flags, keywords, modseq, message_id FROM entry WHERE account_id = $1 AND mailbox_id = $2 ORDER BY uid",
         values![account, mailbox],
         &mut |row| {
-            entries.push(Entry {
+            builder.push(Entry {
                 uid: row.u32(0)?,
                 flags: Flags(row.int(1)? as u8),
                 keywords: row.int(2)? as u64,
@@ -247,10 +247,7 @@ fn load(snapshot: &Snapshot<'_>, key: Key) -> Result<(ViewSnapshot, u64)> {
         keywords: keywords.into_iter().map(Arc::from).collect(),
         gone: false,
     };
-    Ok((
-        ViewSnapshot::new(head, entries.into_iter()),
-        modseq.unsigned_abs(),
-    ))
+    Ok((builder.finish(head), modseq.unsigned_abs()))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
