@@ -40,7 +40,13 @@ impl Output {
             Some(last) if last.len().saturating_add(bytes.len()) <= CHUNK => {
                 last.extend_from_slice(bytes)
             }
-            _ => self.chunks.push_back(bytes.to_vec()),
+            // The first chunk is as small as a reply; behind it an answer is long, and grows into the next at once.
+            Some(_) => {
+                let mut chunk = Vec::with_capacity(CHUNK.max(bytes.len()));
+                chunk.extend_from_slice(bytes);
+                self.chunks.push_back(chunk);
+            }
+            None => self.chunks.push_back(bytes.to_vec()),
         }
     }
 

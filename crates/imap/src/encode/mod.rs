@@ -211,19 +211,35 @@ pub(crate) fn date_time(out: &mut Output, moment: DateTime) {
         None => (0, (1970, 1, 1)),
     };
     let (year, month_number, day) = date;
-    let second = local.rem_euclid(86_400);
-    let offset = moment.offset.unsigned_abs();
-    let sign = if moment.offset < 0 { '-' } else { '+' };
-    let text = format!(
-        "\"{day:2}-{}-{year:04} {:02}:{:02}:{:02} {sign}{:02}{:02}\"",
-        month(month_number),
-        second / 3600,
-        second / 60 % 60,
-        second % 60,
-        offset / 60 % 24,
-        offset % 60,
-    );
-    out.put(text.as_bytes());
+    let second = local.rem_euclid(86_400).unsigned_abs();
+    let offset = u64::from(moment.offset.unsigned_abs());
+    // Written for every message of a mailbox at times, so without the machinery of formatting.
+    let mut text = *b"\" 0-Jan-0000 00:00:00 +0000\"";
+    let mut place = |at: usize, digits: usize, mut value: u64| {
+        for slot in text.iter_mut().skip(at).take(digits).rev() {
+            *slot = b'0' + (value % 10) as u8;
+            value /= 10;
+        }
+    };
+    place(2, 1, u64::from(day));
+    if day >= 10 {
+        place(1, 2, u64::from(day));
+    }
+    place(8, 4, u64::from(year));
+    place(13, 2, second / 3600);
+    place(16, 2, second / 60 % 60);
+    place(19, 2, second % 60);
+    place(23, 2, offset / 60 % 24);
+    place(25, 2, offset % 60);
+    for (slot, letter) in text.iter_mut().skip(4).zip(month(month_number).bytes()) {
+        *slot = letter;
+    }
+    if moment.offset < 0
+        && let Some(sign) = text.get_mut(22)
+    {
+        *sign = b'-';
+    }
+    out.put(&text);
 }
 
 #[cfg(test)]

@@ -83,7 +83,7 @@ pub struct Limits {
     /// Commands that cannot be understood before the session ends, before login: a foreign protocol. An HTTP request
     /// ends it at its first line.
     pub bad_before_login: u32,
-    /// The same after login: a broken client in a loop.
+    /// The same after login, in a row: a broken client in a loop.
     pub bad: u32,
     /// Silence allowed before login.
     pub login_timeout: Duration,

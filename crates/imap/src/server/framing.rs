@@ -463,6 +463,9 @@ impl Session {
 
     /// A complete command that is allowed in this state: answered here, or an event.
     fn begin(&mut self, tag: String, command: Command) -> Step {
+        if self.state != State::NotAuthenticated {
+            self.bad = 0;
+        }
         match command {
             Command::Capability => {
                 let announced = Untagged::Capability(self.capabilities());

@@ -340,3 +340,15 @@ fn what_is_refused_is_never_read_as_a_command() {
         assert!(said.ends_with("z OK done\r\n"), "{command}: {said}");
     }
 }
+
+#[test]
+fn a_client_that_is_never_understood_is_let_go() {
+    let mut session = logged_in(true);
+    let (_, said) = flood(&mut session, b"a NOPE\r\n", 60);
+    assert!(session.closed());
+    assert_eq!(said.matches("a BAD ").count(), 50);
+    // One that is understood now and then may stay.
+    let mut session = logged_in(true);
+    flood(&mut session, b"a NOPE\r\nb CHECK\r\n", 200);
+    assert!(!session.closed());
+}
