@@ -98,6 +98,7 @@ impl AddressList {
             comment: None,
             in_group: false,
             after_angle: false,
+            seen_at: false,
             decode: true,
         }
         .run();
@@ -111,6 +112,7 @@ impl AddressList {
             comment: None,
             in_group: false,
             after_angle: false,
+            seen_at: false,
             decode: false,
         }
         .run();
@@ -158,6 +160,9 @@ impl AddressList {
     }
 }
 
+/// Octets of a domain literal; an address has no more than 255 in its domain.
+const MAX_LITERAL: usize = 300;
+
 /// Reads one field value, in one pass and without recursion.
 struct Reader<'l, 'a> {
     list: &'l mut AddressList,
@@ -165,6 +170,8 @@ struct Reader<'l, 'a> {
     comment: Option<Range<usize>>,
     in_group: bool,
     after_angle: bool,
+    /// A word since the last separator has an `@`.
+    seen_at: bool,
     decode: bool,
 }
 
@@ -195,7 +202,7 @@ impl Reader<'_, '_> {
                     self.plain();
                     self.end_group();
                 }
-                b':' if !self.has_at() => {
+                b':' if !self.seen_at => {
                     self.cursor.skip();
                     self.start_group();
                 }
@@ -206,20 +213,15 @@ impl Reader<'_, '_> {
         self.end_group();
     }
 
-    fn has_at(&self) -> bool {
-        self.list
-            .words
-            .iter()
-            .any(|word| !word.quoted && self.cursor.slice(word.range.clone()).contains(&b'@'))
-    }
-
     /// Octets up to the next that has a meaning. A domain literal and encoded words may hold such octets.
     fn word(&mut self) {
         let start = self.cursor.at;
+        let mut has_at = false;
         while let Some(byte) = self.cursor.peek() {
             match byte {
                 b'[' => {
                     let rest = self.cursor.slice(self.cursor.at..self.cursor.end);
+                    let rest = rest.get(..MAX_LITERAL).unwrap_or(rest);
                     let close = memchr::memchr3(b']', b',', b'>', rest)
                         .filter(|n| rest.get(*n) == Some(&b']'));
                     self.cursor.at += close.unwrap_or(0) + 1;
@@ -234,11 +236,15 @@ impl Reader<'_, '_> {
                 }
                 b'\\' => self.cursor.at = (self.cursor.at + 2).min(self.cursor.end),
                 b'"' | b'(' | b'<' | b',' | b';' => break,
-                b':' if !self.cursor.slice(start..self.cursor.at).contains(&b'@') => break,
+                b':' if !has_at => break,
                 byte if is_blank(byte) => break,
-                _ => self.cursor.at += 1,
+                _ => {
+                    has_at |= byte == b'@';
+                    self.cursor.at += 1;
+                }
             }
         }
+        self.seen_at |= has_at;
         if self.cursor.at == start {
             self.cursor.skip();
         }
@@ -252,9 +258,10 @@ impl Reader<'_, '_> {
     fn angle(&mut self) {
         self.cursor.skip();
         let name = self.name();
-        let inner = self.cursor.at;
         let mut route = None;
-        let mut start = inner;
+        let mut start = self.cursor.at;
+        // The first octet that is no blank: with an `@` the obsolete route begins.
+        let mut first = None;
         while let Some(byte) = self.cursor.peek() {
             match byte {
                 b'>' => break,
@@ -267,28 +274,21 @@ impl Reader<'_, '_> {
                 // RFC 7103 §7.1.2: several brackets.
                 b'<' => {
                     self.cursor.skip();
-                    start = self.cursor.at;
+                    (start, first) = (self.cursor.at, None);
                 }
                 // RFC 5322 §4.4: `@a,@b:local@domain`.
-                b':' if self
-                    .cursor
-                    .slice(start..self.cursor.at)
-                    .trim_ascii_start()
-                    .starts_with(b"@") =>
-                {
+                b':' if first == Some(b'@') => {
                     route = Some(start..self.cursor.at);
                     self.cursor.skip();
-                    start = self.cursor.at;
+                    (start, first) = (self.cursor.at, None);
                 }
-                b',' if !self
-                    .cursor
-                    .slice(start..self.cursor.at)
-                    .trim_ascii_start()
-                    .starts_with(b"@") =>
-                {
-                    break;
+                b',' if first != Some(b'@') => break,
+                _ => {
+                    if !is_blank(byte) {
+                        first.get_or_insert(byte);
+                    }
+                    self.cursor.at += 1;
                 }
-                _ => self.cursor.at += 1,
             }
         }
         let end = self.cursor.at;
@@ -311,6 +311,7 @@ impl Reader<'_, '_> {
         self.comment = None;
         self.list.words.clear();
         self.after_angle = true;
+        self.seen_at = false;
     }
 
     /// The end of an element without angle brackets.
@@ -375,6 +376,7 @@ impl Reader<'_, '_> {
             });
         }
         self.comment = None;
+        self.seen_at = false;
         self.list.words = words;
         self.list.words.clear();
     }

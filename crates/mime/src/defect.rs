@@ -67,6 +67,7 @@ impl DefectKind {
                 | Self::BoundaryEmpty
                 | Self::BoundaryTooLong
                 | Self::BoundaryRepeated
+                | Self::NoParts
                 | Self::NotClosed
                 | Self::TextAfterDelimiter
                 | Self::ContentTypeInvalid

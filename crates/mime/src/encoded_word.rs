@@ -7,6 +7,9 @@ use std::borrow::Cow;
 
 use crate::charset::{self, Charset};
 
+/// Octets of encoded text that are looked through for its end. RFC 2047 §2 allows 75; a whole subject in one word is sent, too.
+const MAX_WORD: usize = 4096;
+
 /// An encoded word found in a text.
 struct Word<'a> {
     charset: Charset,
@@ -76,7 +79,10 @@ pub fn text_into(raw: &[u8], out: &mut String) -> bool {
     let mut held_charset = None;
     while let Some(at) = find_word(rest) {
         let Some(word) = word(rest.get(at..).unwrap_or_default()) else {
-            // No encoded word: text up to the next that may be one.
+            // No encoded word: text up to the next that may be one, if any can end.
+            if find_end(rest).is_none() {
+                break;
+            }
             whole &= flush(&mut held, &mut held_charset, out);
             let until = at + 2;
             whole &= plain(rest.get(..until).unwrap_or_default(), out);
@@ -201,7 +207,7 @@ fn word(text: &[u8]) -> Option<Word<'_>> {
         _ => return None,
     };
     let encoded = rest.get(2..)?;
-    let end = find_end(encoded)?;
+    let end = find_end(encoded.get(..MAX_WORD).unwrap_or(encoded))?;
     let body = encoded.get(..end)?;
     Some(Word {
         charset: Charset::of(label),

@@ -528,6 +528,20 @@ impl Parser {
                     }
                 }
             }
+            let again = std::iter::from_fn(|| param::next(&mut cursor)).take(param::MAX_PARAMS);
+            if again
+                .filter(|more| {
+                    raw.get(more.name.clone())
+                        .is_some_and(|name| name.eq_ignore_ascii_case(b"boundary"))
+                })
+                .count()
+                > 0
+            {
+                self.tree.defect(
+                    DefectKind::ParameterDuplicate,
+                    part.header as usize..part.body as usize,
+                );
+            }
             // RFC 2046 §5.1.1: a boundary does not end with a blank; transport may have added some.
             while self.boundaries.len() > start
                 && self.boundaries.last().is_some_and(u8::is_ascii_whitespace)
