@@ -9,6 +9,7 @@ and that a failure is not the driver's.
 import imaplib
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -51,7 +52,13 @@ def run(*argv, input=None, check=True, timeout=120, env=None, cwd=None):
 
 
 def free_ports(count):
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    """Ports below those that the kernel gives to clients, so that a restart finds them free."""
+    held = []
+    while len(held) < count:
+        try:
+            held.append(socket.create_server(("127.0.0.1", random.randrange(10_000, 32_000))))
+        except OSError:
+            continue
     ports = [s.getsockname()[1] for s in held]
     for s in held:
         s.close()
@@ -196,6 +203,27 @@ class Waxwing(Site):
         self.process = None
         if status != 0:
             raise Failure(f"ended with {status} after SIGTERM")
+
+    def freeze(self):
+        """SIGSTOP: nothing more leaves the process, not even what its system calls return.
+
+        Done when every thread is stopped or in the kernel, from where it returns into the stop.
+        """
+        self.process.send_signal(signal.SIGSTOP)
+        tasks = f"/proc/{self.process.pid}/task"
+        until = time.monotonic() + 10
+        while time.monotonic() < until:
+            states = set()
+            for task in os.listdir(tasks):
+                try:
+                    with open(f"{tasks}/{task}/stat") as stat:
+                        states.add(stat.read().rsplit(")", 1)[1].split()[0])
+                except FileNotFoundError:  # a thread that ended
+                    continue
+            if "T" in states and states <= {"T", "D"}:
+                return
+            time.sleep(0.001)
+        raise Failure("did not stop")
 
     def kill(self):
         if self.process is not None:

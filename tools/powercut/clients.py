@@ -6,6 +6,7 @@ import random
 import re
 import smtplib
 import threading
+import time
 
 import oracle
 from site_under_test import Failure
@@ -268,20 +269,26 @@ class Pop3(Worker):
             self.acknowledged += 1
         if len(model.state["INBOX"]) < 6:
             return
-        pop = poplib.POP3("127.0.0.1", self.site.ports["pop3"], timeout=60)
-        pop.user(model.account)
-        pop.pass_(self.site.password(model.account))
-        state = model.copy()
-        for number in self.rng.sample(range(1, pop.stat()[0] + 1), 2):
-            text = b"\r\n".join(pop.retr(number)[1]) + b"\r\n"
-            state["INBOX"].pop(oracle.name_of(text, model.account))
-            pop.dele(number)
+        try:
+            pop = poplib.POP3("127.0.0.1", self.site.ports["pop3"], timeout=60)
+            pop.user(model.account)
+            pop.pass_(self.site.password(model.account))
+            state = model.copy()
+            for number in self.rng.sample(range(1, pop.stat()[0] + 1), 2):
+                text = b"\r\n".join(pop.retr(number)[1]) + b"\r\n"
+                state["INBOX"].pop(oracle.name_of(text, model.account))
+                pop.dele(number)
+        except poplib.error_proto as why:
+            if "EOF" in str(why) or self.stop.is_set():
+                raise OSError(str(why)) from why
+            self.refuse((0, str(why).encode()))
+            return
         model.begin("QUIT", state)
         try:
             pop.quit()
         except poplib.error_proto as why:
-            if b"-ERR" not in str(why).encode():
-                raise OSError(str(why))
+            if "EOF" in str(why):  # poplib's own words for a connection that ended
+                raise OSError(str(why)) from why
             self.refuse((0, str(why).encode()))
             model.refused()
             return
@@ -311,8 +318,11 @@ class Password(Worker):
         try:
             self.site.set_password(self.model.account, self.model.next)
         except Failure as why:
-            if self.site.process is None or self.site.process.poll() is not None:
-                raise OSError("the server is gone") from why
+            for _ in range(200):  # the end of the server may be noticed here first
+                process = self.site.process
+                if process is None or process.returncode is not None:
+                    raise OSError("the server is gone") from why
+                time.sleep(0.01)
             self.refuse((0, str(why).encode()))
             return
         self.model.acknowledged()
