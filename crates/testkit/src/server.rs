@@ -408,14 +408,27 @@ pub fn dot_stuffed(message: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Eight ports that were free together a moment ago.
+/// Eight ports that were free together a moment ago. They lie below those
+/// that the kernel gives to clients, so that a restart finds them free.
 fn free_ports() -> io::Result<Ports> {
+    use std::hash::{BuildHasher, RandomState};
     let mut held = Vec::new();
     let mut ports = [0; 8];
+    let mut tries = 0_u64;
     for port in &mut ports {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        *port = listener.local_addr()?.port();
-        held.push(listener);
+        *port = loop {
+            tries += 1;
+            let chance = RandomState::new().hash_one(tries) % 22_000;
+            let candidate = 10_000 + u16::try_from(chance).unwrap_or_default();
+            match TcpListener::bind((Ipv4Addr::LOCALHOST, candidate)) {
+                Ok(listener) => {
+                    held.push(listener);
+                    break candidate;
+                }
+                Err(_) if tries < 1_000 => {}
+                Err(e) => return Err(e),
+            }
+        };
     }
     let [
         smtp,
