@@ -8,7 +8,7 @@ use crate::budget::Permit;
 use crate::drive::Link;
 use crate::pipeline::{self, Arrival, Path};
 
-/// Memory reserved when the client does not say how large its message is: most mail fits.
+/// Memory reserved before a message of unknown size: most mail fits.
 const USUAL_SIZE: u64 = 64 * 1024;
 
 /// What has come of a message so far.
@@ -20,13 +20,18 @@ pub(super) struct Incoming {
 }
 
 impl Handler {
-    /// Waits for memory before the client is told to send, which it sees as a slow server.
+    /// Waits for memory before the client is told to send, which it sees as a slow server. What a stranger declares
+    /// reserves nothing: a few that say much and send nothing would hold all there is.
     pub(super) async fn data_start(&mut self) -> Verdict {
         let limit = self.shared.config().limits.message_size;
         let Some(transaction) = &mut self.transaction else {
             return Err(reply::BAD_SEQUENCE);
         };
-        let size = transaction.parameters.size.unwrap_or(USUAL_SIZE).min(limit);
+        let declared = transaction
+            .parameters
+            .size
+            .filter(|_| self.kind != Kind::Reception);
+        let size = declared.unwrap_or(USUAL_SIZE).min(limit);
         let permit = self
             .shared
             .budget

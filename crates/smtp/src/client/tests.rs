@@ -3,6 +3,7 @@
 use super::*;
 use crate::reply;
 use crate::server;
+use proptest::prelude::*;
 
 fn config(lmtp: bool) -> Config {
     Config {
@@ -349,5 +350,62 @@ fn client_and_server_understand_each_other() {
             .map(|v| v.map_or_else(|r| r.code, |r| r.code))
             .collect();
         assert_eq!(codes, [250, 550, 250]);
+    }
+}
+
+/// What servers say, and what they should not.
+fn said() -> impl Strategy<Value = Vec<u8>> {
+    let line = prop_oneof![
+        Just("220 mx\r\n"),
+        Just("250-mx\r\n250-PIPELINING\r\n250-STARTTLS\r\n250 SIZE 5\r\n"),
+        Just("250 2.1.0 ok\r\n"),
+        Just("354 go\r\n"),
+        Just("550-5.1.1 no\r\n550 5.1.1 such\r\n"),
+        Just("421 bye\r\n"),
+        Just("334 YWJj\r\n"),
+        Just("250 ok\n"),
+        Just("garbage\r\n"),
+    ];
+    prop_oneof![
+        8 => line.prop_map(|line| line.as_bytes().to_vec()),
+        1 => proptest::collection::vec(any::<u8>(), 0..30),
+    ]
+}
+
+/// Drives a session with `pieces`, doing the next thing at each event.
+fn drive<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (String, Vec<Event>) {
+    let mut session = Session::new(config(false));
+    let (mut out, mut events) = (String::new(), Vec::new());
+    for piece in pieces {
+        session.receive(piece);
+        while let Some(event) = session.poll() {
+            match &event {
+                Event::Ready(_) | Event::Authenticated(_) => {
+                    let _ = session.send(envelope(&["c@d", "e@f"]));
+                }
+                Event::SendBody => {
+                    session.body(b".x");
+                    session.body_end();
+                }
+                Event::Sent(_) => session.authenticate(Mechanism::Plain, None),
+                Event::Challenge(_) => session.respond(None),
+                Event::StartTls | Event::Failed(_) | Event::Quit => {}
+            }
+            events.push(event);
+        }
+        out += &written(&mut session);
+    }
+    (out, events)
+}
+
+proptest! {
+    /// However the server's octets are cut, the client does and reports the same.
+    #[test]
+    fn any_cut(pieces in proptest::collection::vec(said(), 0..20)) {
+        let mut input = b"220 mx\r\n250-mx\r\n250 PIPELINING\r\n".to_vec();
+        input.extend(pieces.concat());
+        let whole = drive([input.as_slice()]);
+        prop_assert_eq!(drive(input.chunks(1)), whole.clone());
+        prop_assert_eq!(drive(input.chunks(7)), whole);
     }
 }
