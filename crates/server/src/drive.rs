@@ -35,14 +35,18 @@ const WRITE_PATIENCE: Duration = Duration::from_secs(120);
 pub const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(30);
 
 /// A peer that sends less than this within the session's silence limit, and no complete command, counts as silent.
-/// Otherwise one octet now and then would hold a connection for ever.
-const PROGRESS_OCTETS: usize = 512;
+/// Otherwise one octet now and then would hold a connection, and the memory of its message, for ever. With three
+/// minutes of patience it asks for 45 octets per second, which the worst of lines exceeds.
+const PROGRESS_OCTETS: usize = 8 * 1024;
 
 /// Chunks handed to one vectored write; the kernel takes up to 1,024, few replies have more than these.
 const WRITE_SLICES: usize = 64;
 
 /// How long the orderly end of a connection may take.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// The same when the server is ending.
+const STOP_PATIENCE: Duration = Duration::from_millis(200);
 
 /// A protocol's session as the loop sees it: bytes in, events out, bytes out. The protocol crates' sessions have
 /// these methods already; the server's module of that protocol connects them.
@@ -67,6 +71,12 @@ pub trait Session: Send {
     fn closed(&self) -> bool;
     /// TLS has begun.
     fn tls_started(&mut self, tls: &TlsInfo);
+    /// Whether an event shows that the peer is not silent. Pieces of a message do not, as they may be single octets:
+    /// they count by their octets.
+    fn is_progress(event: &Self::Event) -> bool {
+        let _ = event;
+        true
+    }
 }
 
 /// What follows an event.
@@ -291,10 +301,18 @@ pub async fn drive<S: Session, H: Handler<S>>(connection: Connection, session: S
         chunks: VecDeque::new(),
         written: 0,
     };
-    if run(&mut link, &mut handler).await.is_ok() {
-        let _ = timeout(CLOSE_PATIENCE, link.stream.close()).await;
-    }
+    let ended = run(&mut link, &mut handler).await;
+    // Locks and subscriptions go now; the peer may take its time to close.
     Box::pin(handler.ended()).await;
+    drop(handler);
+    if ended.is_ok() {
+        let patience = if link.wake.is_stopping() {
+            STOP_PATIENCE
+        } else {
+            CLOSE_PATIENCE
+        };
+        let _ = timeout(patience, link.stream.close()).await;
+    }
 }
 
 async fn run<S: Session, H: Handler<S>>(link: &mut Link<S>, handler: &mut H) -> Result<(), Gone> {
@@ -339,7 +357,7 @@ async fn work<S: Session, H: Handler<S>>(
     loop {
         // Boxed, so that an idle session does not carry the room of its largest command.
         let next = if let Some(event) = link.session.poll() {
-            worked = true;
+            worked |= S::is_progress(&event);
             Box::pin(handler.handle(link, event)).await?
         } else if link.wake.take_woken() {
             Box::pin(handler.woken(link)).await?

@@ -19,6 +19,9 @@ use tokio_rustls::server::TlsStream;
 /// a session never holds more than this beyond its own limits.
 const READ_SIZE: usize = 64 * 1024;
 
+/// Octets thrown away at the end of a connection; a peer that sends more does not want to hear the reply.
+const LINGER_OCTETS: usize = 16 * 1024 * 1024;
+
 thread_local! {
     static READ_BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_SIZE].into_boxed_slice());
 }
@@ -195,15 +198,25 @@ impl Stream {
         }
     }
 
-    /// Ends the stream in order: `close_notify` where TLS is, then a half-close.
+    /// Ends the stream in order: `close_notify` where TLS is, then a half-close. What the peer still sends is thrown
+    /// away until it closes too, because closing with unread octets resets the connection, and the reset can overtake
+    /// our last reply. The caller limits the time.
     pub async fn close(&mut self) -> io::Result<()> {
-        let mut stream = std::mem::replace(self, Stream::Closed);
-        std::future::poll_fn(|cx| match &mut stream {
+        std::future::poll_fn(|cx| match self {
             Stream::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             Stream::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
             Stream::Tls(stream) => Pin::new(stream.as_mut()).poll_shutdown(cx),
             Stream::Closed => Poll::Ready(Ok(())),
         })
-        .await
+        .await?;
+        let mut left = LINGER_OCTETS;
+        while left > 0 {
+            match self.read_with(|_| {}).await? {
+                0 => break,
+                octets => left = left.saturating_sub(octets),
+            }
+        }
+        *self = Stream::Closed;
+        Ok(())
     }
 }

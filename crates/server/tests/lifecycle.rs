@@ -42,6 +42,8 @@ fn the_second_start_is_quick_and_finds_everything() {
     );
     let socket = fs::metadata(folder.join("admin.sock")).expect("socket");
     assert_eq!(socket.permissions().mode() & 0o777, 0o600);
+    let database = fs::metadata(folder.join("waxwing.db")).expect("database");
+    assert_eq!(database.permissions().mode() & 0o077, 0);
     assert!(server.stop().expect("stop"));
     assert!(!folder.join("admin.sock").exists());
     let start = Instant::now();
@@ -75,6 +77,20 @@ fn ending_says_goodbye_refuses_and_is_quick() {
     assert_eq!(idle.read_line().expect("end"), None);
     assert_eq!(shy.read_line().expect("end"), None);
     assert!(TcpStream::connect(server.address(ports.pop3)).is_err());
+}
+
+#[test]
+fn the_last_reply_arrives_whatever_else_was_sent() {
+    let server = Server::start().expect("start");
+    for _ in 0..20 {
+        let mut pop3 = server.connect(server.ports().pop3).expect("connect");
+        pop3.answer().expect("greeting");
+        let mut all = b"QUIT\r\n".to_vec();
+        all.extend(vec![b'x'; 1 << 20]);
+        pop3.send(&all).expect("send");
+        assert!(pop3.answer().expect("goodbye").starts_with("+OK"));
+        assert_eq!(pop3.read_line().expect("end"), None);
+    }
 }
 
 #[test]

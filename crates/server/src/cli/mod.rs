@@ -112,6 +112,8 @@ impl Context {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
+    // Mail, passwords and keys are for their owner alone (attack A58), whatever the shell's default is.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let arguments = Arguments::parse();
     let context = Context {
         config: arguments.config,

@@ -123,6 +123,10 @@ impl drive::Session for Session {
         Session::closed(self)
     }
 
+    fn is_progress(event: &Event) -> bool {
+        !matches!(event, Event::Data(_))
+    }
+
     fn tls_started(&mut self, tls: &TlsInfo) {
         Session::tls_started(self);
         if tls.exporter.is_none() {
