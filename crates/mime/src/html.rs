@@ -139,6 +139,79 @@ fn entity<'a>(tail: &'a str, out: &mut String) -> &'a str {
     }
 }
 
+/// Text as HTML.
+pub fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            '\0' => out.push('\u{FFFD}'),
+            _ => out.push(c),
+        }
+    }
+    out
+}
+
+/// The text of an HTML document for reading: tables, lists, links and quotes laid out, lines of at most `width` characters.
+/// Documents that the layout gives up on are read plainly.
+#[cfg(feature = "html")]
+pub fn to_text(html: &str, width: usize) -> String {
+    // The layout needs memory for every element: no reader misses what is behind that much.
+    const MOST: usize = 4 << 20;
+    let mut end = html.len().min(MOST);
+    while !html.is_char_boundary(end) {
+        end -= 1;
+    }
+    let html = html.get(..end).unwrap_or_default();
+    if nested_too_deep(html) {
+        return to_text_plainly(html);
+    }
+    html2text::from_read(html.as_bytes(), width.max(20)).unwrap_or_else(|_| to_text_plainly(html))
+}
+
+/// The layout keeps a stack for open elements; documents of people stay far below.
+#[cfg(feature = "html")]
+fn nested_too_deep(html: &str) -> bool {
+    let (mut depth, mut deepest) = (0usize, 0usize);
+    for at in memchr::memchr_iter(b'<', html.as_bytes()) {
+        match html.as_bytes().get(at + 1) {
+            Some(b'/') => depth = depth.saturating_sub(1),
+            Some(b) if b.is_ascii_alphabetic() => {
+                let name = html.as_bytes().get(at + 1..at + 4).unwrap_or_default();
+                let void = [
+                    &b"br"[..],
+                    b"img",
+                    b"hr",
+                    b"met",
+                    b"lin",
+                    b"inp",
+                    b"p>",
+                    b"li",
+                ];
+                if !void.iter().any(|tag| {
+                    name.get(..tag.len())
+                        .is_some_and(|n| n.eq_ignore_ascii_case(tag))
+                }) {
+                    depth += 1;
+                }
+            }
+            _ => (),
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest > 500
+}
+
+#[cfg(feature = "html")]
+pub use sanitise::{Remote, sanitise};
+
+#[cfg(feature = "html")]
+mod sanitise;
+
 #[cfg(test)]
 mod tests {
     use super::to_text_plainly;

@@ -54,6 +54,19 @@ impl Encoding {
             .map_or(Encoding::Unknown, |(_, found)| *found)
     }
 
+    /// The usual name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Encoding::SevenBit => "7bit",
+            Encoding::EightBit => "8bit",
+            Encoding::Binary => "binary",
+            Encoding::Base64 => "base64",
+            Encoding::QuotedPrintable => "quoted-printable",
+            Encoding::Uuencode => "x-uuencode",
+            Encoding::Unknown => "unknown",
+        }
+    }
+
     /// The body has to be decoded.
     pub fn is_encoded(self) -> bool {
         matches!(

@@ -19,6 +19,7 @@ mod domain;
 mod input;
 mod mailbox;
 mod maintenance;
+mod mime;
 mod send;
 mod setup;
 mod show;
@@ -89,6 +90,9 @@ enum Command {
     Check(maintenance::Check),
     /// Send a message over SMTP or LMTP
     Send(send::Arguments),
+    /// Look into a message in a file
+    #[command(subcommand)]
+    Mime(mime::Command),
     /// Show the version
     Version,
 }
@@ -149,6 +153,7 @@ fn run(command: Command, context: &Context) -> Result<ExitCode> {
         Command::Backup(arguments) => maintenance::backup(arguments, context)?,
         Command::Check(arguments) => return maintenance::check(arguments, context),
         Command::Send(arguments) => return send::run(arguments, context),
+        Command::Mime(command) => return mime::run(command, context),
         Command::Version => version(context),
     }
     Ok(ExitCode::SUCCESS)
