@@ -780,6 +780,36 @@ fn two_sessions_see_each_other() {
 }
 
 #[test]
+fn what_was_moved_away_can_be_read_until_told() {
+    let server = server();
+    let (mut a, mut b) = (Client::login(&server, ALICE), Client::login(&server, ALICE));
+    for n in 1..=3 {
+        a.append(
+            "INBOX (\\Flagged)",
+            &plain(&n.to_string(), &format!("body {n}")),
+        );
+    }
+    a.ok("SELECT INBOX");
+    b.ok("SELECT INBOX");
+    a.ok("MOVE 2 Archive");
+    let answer = b.ok("FETCH 1:3 (UID FLAGS ENVELOPE BODY.PEEK[TEXT])");
+    let lines = answer.with("2 FETCH");
+    assert_eq!(lines.len(), 1, "{:?}", answer.lines());
+    assert!(
+        lines[0].contains("UID 2 ") && lines[0].contains("body 2") && lines[0].contains("\"2\"")
+    );
+    // Nothing of it is left when it is expunged there, too.
+    let mut c = Client::login(&server, ALICE);
+    c.ok("SELECT Archive");
+    c.ok("STORE 1 +FLAGS (\\Deleted)");
+    c.ok("EXPUNGE");
+    let answer = b.no("FETCH 1:3 (UID BODY.PEEK[TEXT])");
+    assert_eq!(answer.code(), "EXPUNGEISSUED");
+    assert_eq!(answer.untagged.len(), 2, "{:?}", answer.lines());
+    assert_eq!(b.ok("NOOP").numbers("EXPUNGE"), [2]);
+}
+
+#[test]
 fn idle_tells_at_once() {
     let server = server();
     let (mut a, mut b) = (Client::login(&server, ALICE), Client::login(&server, ALICE));

@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
+use ::imap::FetchAttribute;
 use ::store::{
     AccountId, BodyRef, Columns, Entry, MailboxId, MessageRow, Store, UidRange, ViewSnapshot,
 };
@@ -159,6 +160,7 @@ impl Loader {
         let wanted = std::mem::take(&mut self.wanted);
         let runs = runs_of_uids(wanted.iter().copied());
         let mut text = Vec::new();
+        let mut vanished = Vec::new();
         let mut next = 0;
         let mut full = false;
         let rows = &mut self.rows;
@@ -169,7 +171,7 @@ impl Loader {
                 if entry.uid == row.uid {
                     rows.push_back(Row::keep(*seq, *entry, &row, &mut text));
                 } else {
-                    batch.missing = true;
+                    vanished.push((*seq, *entry));
                 }
             }
             full = text.len() > BATCH_OCTETS;
@@ -185,10 +187,58 @@ impl Loader {
         if full {
             self.wanted = left.to_vec();
         } else {
-            batch.missing |= !left.is_empty();
+            vanished.extend_from_slice(left);
+        }
+        for (seq, entry) in vanished {
+            match self.elsewhere(store, seq, entry, &mut text)? {
+                Some(row) => {
+                    let at = self.rows.partition_point(|row| row.seq < seq);
+                    self.rows.insert(at, row);
+                }
+                None => batch.missing = true,
+            }
         }
         self.text = Arc::new(text);
         Ok(())
+    }
+
+    /// A message that another session expunged, which this client could not be told yet, while its content is still
+    /// somewhere: it was moved, or there is a copy. Its internal date went with its place.
+    fn elsewhere(
+        &self,
+        store: &Store,
+        seq: u32,
+        entry: Entry,
+        text: &mut Vec<u8>,
+    ) -> ::store::Result<Option<Row>> {
+        if (self.plan.attributes).contains(&FetchAttribute::InternalDate)
+            || text.len() > BATCH_OCTETS
+        {
+            return Ok(None);
+        }
+        let account = self.account;
+        let found = store.read(|snapshot| snapshot.body_of(account, entry.message))?;
+        let Some(body) = found else { return Ok(None) };
+        let octets = match store.body(&body) {
+            Err(::store::Error::NotFound(_)) => return Ok(None),
+            other => other?,
+        };
+        let index = mime::Index::parse(&octets);
+        let row = MessageRow {
+            uid: entry.uid,
+            message: entry.message,
+            flags: entry.flags,
+            keywords: entry.keywords,
+            modseq: entry.modseq,
+            size: body.size,
+            received: 0,
+            saved: 0,
+            body: Some(body),
+            index: &index.to_bytes(),
+            envelope: &mime::imap::envelope(&index, &octets),
+            body_structure: &mime::imap::bodystructure(&index, &octets),
+        };
+        Ok(Some(Row::keep(seq, entry, &row, text)))
     }
 
     /// Reads the octets that the rows need, as many as there is room for.

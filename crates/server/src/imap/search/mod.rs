@@ -35,6 +35,9 @@ const PIECE_ENTRIES: u32 = 65_536;
 /// millisecond at most.
 const AT_ONCE: u32 = 20_000;
 
+/// The same where rows are needed.
+const ROWS_AT_ONCE: u32 = 128;
+
 /// Rows read in one go.
 const PIECE_ROWS: usize = 8_192;
 
@@ -85,8 +88,12 @@ async fn find(imap: &mut Imap, key: &SearchKey) -> Result<Vec<(u32, u32)>, error
         open: Vec::new(),
         spent: Duration::ZERO,
     };
-    // What the view alone decides is decided here; going to another thread would take longer.
-    let at_once = job.need == Need::View && job.told.len() <= AT_ONCE;
+    // What takes less than going to another thread is done here.
+    let at_once = match job.need {
+        Need::View => job.told.len() <= AT_ONCE,
+        Need::Row | Need::Envelope => job.told.len() <= ROWS_AT_ONCE,
+        Need::Header | Need::Body => false,
+    };
     let mut done = false;
     while !done {
         if at_once {
