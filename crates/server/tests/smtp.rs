@@ -315,6 +315,40 @@ fn a3_chunks() {
     }
 }
 
+/// A5: who talks before the greeting is no mail server. The server is held while the client connects and talks, so that
+/// the order is certain.
+#[test]
+fn a5_early_talk() {
+    let server = server();
+    let pid = server.pid().expect("runs").to_string();
+    let signal = |name: &str| {
+        let sent = Command::new("kill")
+            .args([name, &pid])
+            .status()
+            .expect("kill");
+        assert!(sent.success());
+    };
+    for (port, expected) in [(server.ports().smtp, 554), (server.ports().submission, 220)] {
+        signal("-STOP");
+        let mut connection = server.connect(port).expect("connect");
+        connection.send(b"EHLO early\r\n").expect("send");
+        signal("-CONT");
+        assert_eq!(connection.reply().expect("first words").0, expected);
+        if expected == 554 {
+            assert_eq!(connection.read_line().ok().flatten(), None);
+        }
+    }
+    // Message octets behind DATA, before 354.
+    let mut connection = open(&server, Door::Reception { tls: false });
+    let group = format!("MAIL FROM:<>\r\nRCPT TO:<{BOB}>\r\nDATA\r\nSubject: early\r\n\r\n.\r\n");
+    connection.send(group.as_bytes()).expect("send");
+    for expected in [250, 250, 554] {
+        assert_eq!(connection.reply().expect("reply").0, expected);
+    }
+    assert_eq!(connection.read_line().ok().flatten(), None);
+    assert!(messages(&server, BOB).is_empty());
+}
+
 /// A5, A9: HTTP at a mail port.
 #[test]
 fn a5_http() {

@@ -55,9 +55,11 @@ fn place(
     paths: &[Path],
     each: bool,
 ) -> store::Result<Vec<store::Result<()>>> {
+    // Many addresses may stand for the same accounts: each is looked at once, because all other writers wait.
+    let mut room = HashMap::new();
     let mut verdicts = Vec::with_capacity(paths.len());
     for path in paths {
-        verdicts.push(fits(tx, path, content.body.size));
+        verdicts.push(fits(tx, path, content.body.size, &mut room));
     }
     if !each {
         verdicts = verdicts
@@ -103,12 +105,22 @@ fn place(
     Ok(verdicts)
 }
 
-/// Whether every account of the path can hold the message.
-fn fits(tx: &Tx<'_>, path: &Path, size: u64) -> store::Result<()> {
+/// Whether every account of the path can hold the message. `room` remembers the accounts already asked.
+fn fits(
+    tx: &Tx<'_>,
+    path: &Path,
+    size: u64,
+    room: &mut HashMap<AccountId, store::Result<()>>,
+) -> store::Result<()> {
     for account in &path.accounts {
-        if route::is_full(tx, *account, size)? {
-            return Err(Error::OverQuota);
-        }
+        let verdict =
+            room.entry(*account)
+                .or_insert_with(|| match route::is_full(tx, *account, size) {
+                    Ok(false) => Ok(()),
+                    Ok(true) => Err(Error::OverQuota),
+                    Err(error) => Err(error),
+                });
+        verdict.clone()?;
     }
     Ok(())
 }

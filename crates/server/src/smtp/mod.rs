@@ -14,8 +14,6 @@ mod hello;
 mod mail;
 mod rcpt;
 pub mod refusal;
-#[cfg(test)]
-mod tests;
 
 use std::sync::Arc;
 
@@ -189,6 +187,11 @@ impl Handler {
 
 impl drive::Handler<Session> for Handler {
     async fn handle(&mut self, link: &mut Link<Session>, event: Event) -> Result<Next, Gone> {
+        let address = match &event {
+            Event::Mail { from, .. } => from.to_string(),
+            Event::Recipient { to, .. } => to.to_string(),
+            _ => String::new(),
+        };
         let verdict = match event {
             Event::Hello { name, extended } => self.hello(name, extended),
             Event::Mail { from, parameters } => {
@@ -230,7 +233,7 @@ impl drive::Handler<Session> for Handler {
             }
         };
         if let Err(reply) = &verdict {
-            tracing::info!(peer = %link.peer, service = %self.service, %reply, "refused");
+            tracing::info!(peer = %link.peer, service = %self.service, ?address, %reply, "refused");
         }
         link.session.answer(verdict);
         Ok(Next::Continue)
