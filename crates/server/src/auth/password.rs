@@ -1,11 +1,12 @@
 //! Passwords at rest: Argon2id for those that the server sees, SCRAM keys for those it does not, SHA-256 for app
 //! passwords, which are random and need no slow hash.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
-use argon2::{Algorithm, Argon2, Params, Version};
+use argon2::password_hash::{Output, PasswordHash, PasswordHasher, SaltString};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
 use tokio::sync::Semaphore;
 use wire::sasl::{Secret, prepare};
 
@@ -13,6 +14,9 @@ use wire::sasl::{Secret, prepare};
 /// advises (2023), about 20 ms here. More would give a crowd of guesses too much of our memory.
 const MEMORY_KIB: u32 = 19 * 1024;
 const PASSES: u32 = 2;
+
+/// Passwords checked at once, at most and on machines with as many processors: 76 MiB that stay in use.
+const AT_ONCE: usize = 4;
 
 /// Rounds for SCRAM keys: eight times the least of RFC 7677 §4. The client pays them too, at every login.
 pub const SCRAM_ITERATIONS: u32 = 32_768;
@@ -97,9 +101,11 @@ pub fn app_password_hash(password: &Secret) -> [u8; 32] {
     hash.finalize().into()
 }
 
-/// Checks passwords on threads of their own, as many at once as there are processors.
+/// Checks passwords on threads of their own, a few at once.
 pub(super) struct Hasher {
     slots: Arc<Semaphore>,
+    /// Working memory, used again: the allocator would keep every thread's 19 MiB for itself.
+    memory: Arc<Mutex<Vec<Vec<Block>>>>,
     /// Checked against for unknown users: the same work for nothing.
     dummy: Arc<str>,
 }
@@ -114,7 +120,8 @@ impl Hasher {
             )
         });
         Hasher {
-            slots: Arc::new(Semaphore::new(crate::db::workers())),
+            slots: Arc::new(Semaphore::new(crate::db::workers().min(AT_ONCE))),
+            memory: Arc::default(),
             dummy: dummy.unwrap_or_default().into(),
         }
     }
@@ -124,10 +131,13 @@ impl Hasher {
         let Ok(slot) = Arc::clone(&self.slots).acquire_owned().await else {
             return false;
         };
-        let dummy = Arc::clone(&self.dummy);
+        let (dummy, pool) = (Arc::clone(&self.dummy), Arc::clone(&self.memory));
         let work = tokio::task::spawn_blocking(move || {
+            let mut memory = super::lock(&pool).pop().unwrap_or_default();
             let known = stored.is_some();
-            let right = verify(stored.as_deref().unwrap_or(&dummy), &password);
+            let right = verify(stored.as_deref().unwrap_or(&dummy), &password, &mut memory);
+            // As many come back as there are slots.
+            super::lock(&pool).push(memory);
             drop(slot);
             known && right
         });
@@ -135,16 +145,36 @@ impl Hasher {
     }
 }
 
-fn verify(stored: &str, password: &Secret) -> bool {
+fn verify(stored: &str, password: &Secret, memory: &mut Vec<Block>) -> bool {
     // An impossible password costs the same work.
     let prepared = Secret::new(prepare(password.expose()).unwrap_or_default());
-    let Ok(hash) = PasswordHash::new(stored) else {
-        return false;
-    };
-    let right = Argon2::default()
-        .verify_password(prepared.expose().as_bytes(), &hash)
-        .is_ok();
+    let computed = compute(stored, &prepared, memory);
+    let right = computed
+        .is_some_and(|(computed, expected)| bool::from(computed.ct_eq(expected.as_bytes())));
     right && !prepared.expose().is_empty()
+}
+
+/// The hash of `password` with the salt and parameters of `stored`, and the one that is stored.
+fn compute(stored: &str, password: &Secret, memory: &mut Vec<Block>) -> Option<(Vec<u8>, Output)> {
+    let stored = PasswordHash::new(stored).ok()?;
+    let algorithm = Algorithm::try_from(stored.algorithm).ok()?;
+    let version = stored
+        .version
+        .and_then(|version| Version::try_from(version).ok())
+        .unwrap_or_default();
+    let params = Params::try_from(&stored).ok()?;
+    let expected = stored.hash?;
+    let mut salt = [0; 64];
+    let salt = stored.salt?.decode_b64(&mut salt).ok()?;
+    if memory.len() < params.block_count() {
+        memory.resize(params.block_count(), Block::new());
+    }
+    let mut computed = vec![0; expected.len()];
+    let hasher = Argon2::new(algorithm, version, params);
+    hasher
+        .hash_password_into_with_memory(password.expose().as_bytes(), salt, &mut computed, memory)
+        .ok()?;
+    Some((computed, expected))
 }
 
 #[cfg(test)]
