@@ -41,3 +41,4 @@ pub use param::Params;
 pub use parse::push::PushParser;
 pub use parse::tree::{Encoding, Kind};
 pub use parse::{MAX_DEPTH, MAX_FIELDS, MAX_PARTS, MAX_SIZE, Parser};
+pub use received::Received;

@@ -171,7 +171,7 @@ impl Line {
                 .min(WIDTH.saturating_sub(self.width() + 1))
                 .saturating_sub("=?utf-8?q??=".len());
             let mut used = 0;
-            let mut end = 0;
+            let (mut end, mut whole_quanta) = (0, 0);
             for (at, c) in rest.char_indices() {
                 let after = at + c.len_utf8();
                 let size = if base64 {
@@ -184,6 +184,13 @@ impl Line {
                 }
                 used = size;
                 end = after;
+                if after.is_multiple_of(3) {
+                    whole_quanta = after;
+                }
+            }
+            // A word with padding ends here: GMime up to 3.2.13 loses what follows one.
+            if base64 && end < rest.len() && whole_quanta > 0 {
+                end = whole_quanta;
             }
             let (now, later) = rest.split_at_checked(end).unwrap_or((rest, ""));
             rest = later;
