@@ -15,6 +15,9 @@ use crate::types::*;
 const SETTING_LIMIT: usize = 1 << 20;
 
 /// The running write transaction. Reads through it see its own changes.
+///
+/// When an operation fails, return its error from the closure: what the operation had done until then is undone with the
+/// closure, not by itself. (The results for single recipients of a delivery are no such errors.)
 pub struct Tx<'a> {
     snapshot: Snapshot<'a>,
     changes: &'a mut Vec<Change>,

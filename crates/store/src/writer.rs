@@ -196,6 +196,26 @@ pub(crate) struct WriterThread {
     pub(crate) checkpointer: Arc<Checkpointer>,
 }
 
+/// However the thread ends, nobody is left waiting for it.
+struct Ending(Arc<Writer>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.close();
+        if std::thread::panicking() {
+            tracing::error!(
+                "the writer ended by a fault of its own: nothing can be written until a restart"
+            );
+            *lock(&self.0.failing) = Some(Error::Internal(
+                "the writer ended by a fault of its own".into(),
+            ));
+        }
+        let left: Vec<Box<dyn Job>> = lock(&self.0.queue).jobs.drain(..).collect();
+        left.into_iter()
+            .for_each(|job| job.finish(Err(Error::Closed)));
+    }
+}
+
 /// How a batch went: the outcome of the commit for those whose closure succeeded, and what the commit changed.
 struct Outcome {
     commit: Result<()>,
@@ -206,6 +226,7 @@ impl WriterThread {
     /// Serves until closed. The last act is to empty the write-ahead log.
     pub(crate) fn run(mut self) {
         IS_WRITER.set(true);
+        let _ending = Ending(self.shared.clone());
         while let Some(jobs) = self.shared.take() {
             self.serve(jobs);
             self.checkpointer

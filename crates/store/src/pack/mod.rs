@@ -262,10 +262,9 @@ impl Packs {
     /// The verified header of a body's record.
     pub(crate) fn header(&self, body: &BodyRef) -> Result<(Arc<dyn DiskFile>, Header)> {
         let file = self.file(body.pack)?;
-        let length = body
-            .length
-            .checked_sub(body.size)
-            .ok_or_else(|| mismatch(body))?;
+        let length = body.length.checked_sub(body.size);
+        let length = length.filter(|length| *length <= record::longest_header(body.size));
+        let length = length.ok_or_else(|| mismatch(body))?;
         let mut bytes = buffer(length)?;
         fill(&*file, &mut bytes, body.offset)?;
         let header = Header::parse(&bytes)?;

@@ -71,6 +71,11 @@ impl Fixed {
     }
 }
 
+/// The longest header that a body of this size can have; a row that claims more is damaged.
+pub(crate) fn longest_header(size: u64) -> u64 {
+    (FIXED + 8 * usize::from(u16::MAX) + ENVELOPE_LIMIT) as u64 + 4 * size.div_ceil(BLOCK)
+}
+
 /// A whole, verified header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Header {
@@ -252,6 +257,19 @@ mod tests {
                 wrong[size / 2] ^= 1;
                 assert!(parsed.verify(0, &wrong).is_err());
             }
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn anything_is_parsed_without_a_panic(mut bytes: Vec<u8>, real: bool) {
+            if real && bytes.len() > 6 {
+                bytes[..6].copy_from_slice(b"WxB1\x01\x00");
+            }
+            if let Some(fixed) = Fixed::parse(&bytes) {
+                assert!(fixed.record_length() >= fixed.stored);
+            }
+            let _ = Header::parse(&bytes);
         }
     }
 
