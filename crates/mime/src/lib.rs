@@ -1,4 +1,4 @@
-//! Internet messages: parse, inspect, decode, build and edit; never fails on mail from the wild.
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
 pub mod address;
