@@ -191,6 +191,29 @@ impl Index {
         out
     }
 
+    /// Where the message's own header is, the empty line included, from the stored form: without reading the rest.
+    ///
+    /// ```
+    /// let index = mime::Index::parse(b"Subject: x\r\n\r\nbody");
+    /// assert_eq!(mime::Index::header_in(&index.to_bytes()), Ok(0..14));
+    /// ```
+    pub fn header_in(bytes: &[u8]) -> Result<Range<usize>, IndexError> {
+        let mut read = Read { rest: bytes };
+        let version = read.byte()?;
+        if version != VERSION {
+            return Err(IndexError::Version(version));
+        }
+        let size = read.number()?;
+        let _count = read.number()?;
+        let (_kind, _parent, _end) = (read.byte()?, read.number()?, read.number()?);
+        let header = read.number()?;
+        let body = header
+            .checked_add(read.number()?)
+            .filter(|body| *body <= size);
+        let body = body.ok_or(IndexError::Damaged)?;
+        Ok(header as usize..body as usize)
+    }
+
     /// Reads the stored form. Every relation between parts is checked, so that damaged bytes can't mislead a reader.
     pub fn from_bytes(bytes: &[u8]) -> Result<Index, IndexError> {
         let mut read = Read { rest: bytes };

@@ -12,7 +12,7 @@ use ::store::{Columns, FlagChange, FlagMode, Flags, UidRange};
 
 use super::error::{self, Failure};
 use super::load::{BATCH_OCTETS, Batch, Loader, runs_of_uids};
-use super::section::{self, Value};
+use super::section::{self, Depth, Value};
 use super::selected::{Expunges, Run, Selected, holds};
 use super::structure;
 use super::{Answer, Imap, Link};
@@ -141,6 +141,8 @@ pub struct Plan {
     pub attributes: Vec<FetchAttribute>,
     /// Columns of the rows; none if the view has everything.
     pub columns: Option<Columns>,
+    /// How much of a message's structure the sections need.
+    pub depth: Depth,
     /// UIDs of messages whose flags are told although not asked for, because reading sets `\Seen`.
     seen: Vec<UidRange>,
 }
@@ -157,8 +159,9 @@ impl Plan {
         }
         let any = |test: fn(&FetchAttribute) -> bool| once.iter().any(test);
         let octets = any(section::needs_octets);
+        let depth = section::depth(&once);
         let columns = Columns {
-            index: octets,
+            index: octets && depth > Depth::Whole,
             body: octets,
             envelope: any(|a| matches!(a, Envelope)),
             body_structure: any(|a| matches!(a, Body | BodyStructure)),
@@ -170,6 +173,7 @@ impl Plan {
         Plan {
             columns: (!view_only).then_some(columns),
             attributes: once,
+            depth,
             seen,
         }
     }

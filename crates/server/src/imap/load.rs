@@ -16,7 +16,7 @@ use ::store::{
 };
 
 use super::fetch::Plan;
-use super::section::{self, Span, Value};
+use super::section::{self, Layout, Span, Value};
 use super::selected::{Run, Selected};
 use crate::db::Db;
 
@@ -255,13 +255,13 @@ impl Loader {
                 continue;
             };
             let stored = self.text.get(row.index.clone()).unwrap_or_default();
-            let index = mime::Index::from_bytes(stored).ok();
-            // Without an index, because another version wrote it, the message itself says what is where.
-            let whole = 0..usize::try_from(body.size).unwrap_or(usize::MAX);
+            let size = usize::try_from(body.size).unwrap_or(usize::MAX);
             let attributes = &self.plan.attributes;
-            let range = index
+            let layout = Layout::read(stored, self.plan.depth, size);
+            // Without an index, because another version wrote it, the message itself says what is where.
+            let range = layout
                 .as_ref()
-                .map_or(whole, |index| section::extent(attributes, index));
+                .map_or(0..size, |layout| section::extent(attributes, layout));
             if range.len() > room.saturating_sub(total) {
                 batch.large = (total == 0 && batch.rows.is_empty()).then_some(range.len());
                 break;
@@ -278,9 +278,9 @@ impl Loader {
                 }
                 other => other?,
             };
-            let index = index.unwrap_or_else(|| mime::Index::parse(&octets));
+            let layout = layout.unwrap_or_else(|| Layout::Parts(mime::Index::parse(&octets)));
             let start = range.start;
-            row.values = section::values(attributes, &index, Span { start, octets });
+            row.values = section::values(attributes, &layout, Span { start, octets });
             batch.unknown_encoding |= row.values.contains(&Value::UnknownEncoding);
             batch.rows.push(row);
         }

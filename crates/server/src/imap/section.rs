@@ -20,6 +20,78 @@ pub enum Value {
     UnknownEncoding,
 }
 
+/// How much of a message's structure some attributes need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Depth {
+    /// None: they mean the whole message.
+    Whole,
+    /// Where its header is.
+    Header,
+    /// Everything.
+    Parts,
+}
+
+/// Where things are in a message, as far as it is known.
+pub enum Layout {
+    /// Its size.
+    Whole(usize),
+    /// Its header.
+    Header(Range<usize>),
+    /// All its parts.
+    Parts(Index),
+}
+
+impl Layout {
+    /// Reads a stored index as far as `depth` asks for; `None` if another version wrote it.
+    pub fn read(stored: &[u8], depth: Depth, size: usize) -> Option<Layout> {
+        Some(match depth {
+            Depth::Whole => Layout::Whole(size),
+            Depth::Header => Layout::Header(Index::header_in(stored).ok()?),
+            Depth::Parts => Layout::Parts(Index::from_bytes(stored).ok()?),
+        })
+    }
+
+    fn section(&self, path: &[u32], section: mime::Section) -> Option<Range<usize>> {
+        match (self, section) {
+            (Layout::Parts(index), _) => index.section(path, section),
+            (Layout::Whole(size), mime::Section::Whole) if path.is_empty() => Some(0..*size),
+            (Layout::Header(range), mime::Section::Header) if path.is_empty() => {
+                Some(range.clone())
+            }
+            _ => None,
+        }
+    }
+
+    fn part(&self, path: &[u32]) -> Option<&mime::IndexPart> {
+        match self {
+            Layout::Parts(index) => index.part(index.find(path)?),
+            _ => None,
+        }
+    }
+}
+
+/// How much structure the attributes that need octets need.
+pub fn depth(attributes: &[FetchAttribute]) -> Depth {
+    let mut needed = attributes
+        .iter()
+        .filter(|attribute| needs_octets(attribute))
+        .map(|attribute| match meant(attribute) {
+            Some((Kept::Range([], mime::Section::Whole), _)) => Depth::Whole,
+            Some((Kept::Range([], mime::Section::Header) | Kept::Fields([], ..), _)) => {
+                Depth::Header
+            }
+            _ => Depth::Parts,
+        });
+    let Some(first) = needed.next() else {
+        return Depth::Whole;
+    };
+    if needed.all(|depth| depth == first) {
+        first
+    } else {
+        Depth::Parts
+    }
+}
+
 /// Part of a message's octets: those from `start` on.
 pub struct Span {
     /// Where in the message they begin.
@@ -38,24 +110,24 @@ pub fn needs_octets(attribute: &FetchAttribute) -> bool {
 }
 
 /// The octets that all of the attributes need together.
-pub fn extent(attributes: &[FetchAttribute], index: &Index) -> Range<usize> {
+pub fn extent(attributes: &[FetchAttribute], layout: &Layout) -> Range<usize> {
     let ranges = attributes
         .iter()
-        .filter_map(|attribute| needed(attribute, index))
+        .filter_map(|attribute| needed(attribute, layout))
         .filter(|range| !range.is_empty());
     ranges
         .reduce(|a, b| a.start.min(b.start)..a.end.max(b.end))
         .unwrap_or(0..0)
 }
 
-fn needed(attribute: &FetchAttribute, index: &Index) -> Option<Range<usize>> {
+fn needed(attribute: &FetchAttribute, layout: &Layout) -> Option<Range<usize>> {
     match attribute {
         FetchAttribute::Binary { part, .. } | FetchAttribute::BinarySize { part } => {
-            index.section(part, mime::Section::Whole)
+            layout.section(part, mime::Section::Whole)
         }
         _ => match meant(attribute)? {
-            (Kept::Range(path, section), partial) => cut(index.section(path, section)?, partial),
-            (Kept::Fields(path, ..), _) => index.section(path, mime::Section::Header),
+            (Kept::Range(path, section), partial) => cut(layout.section(path, section)?, partial),
+            (Kept::Fields(path, ..), _) => layout.section(path, mime::Section::Header),
         },
     }
 }
@@ -103,14 +175,14 @@ fn cut(range: Range<usize>, partial: Option<Partial>) -> Option<Range<usize>> {
 }
 
 /// The values of the attributes that need octets, in their order.
-pub fn values(attributes: &[FetchAttribute], index: &Index, span: Span) -> Vec<Value> {
+pub fn values(attributes: &[FetchAttribute], layout: &Layout, span: Span) -> Vec<Value> {
     let wanted: Vec<&FetchAttribute> = attributes
         .iter()
         .filter(|attribute| needs_octets(attribute))
         .collect();
     if let [only] = wanted.as_slice()
         && let Some((Kept::Range(path, section), partial)) = meant(only)
-        && index
+        && layout
             .section(path, section)
             .and_then(|range| cut(range, partial))
             == Some(span.start..span.start.saturating_add(span.octets.len()))
@@ -120,13 +192,13 @@ pub fn values(attributes: &[FetchAttribute], index: &Index, span: Span) -> Vec<V
     }
     wanted
         .into_iter()
-        .map(|attribute| value(attribute, index, &span))
+        .map(|attribute| value(attribute, layout, &span))
         .collect()
 }
 
-fn value(attribute: &FetchAttribute, index: &Index, span: &Span) -> Value {
+fn value(attribute: &FetchAttribute, layout: &Layout, span: &Span) -> Value {
     match attribute {
-        FetchAttribute::Binary { part, partial, .. } => match binary(part, index, span) {
+        FetchAttribute::Binary { part, partial, .. } => match binary(part, layout, span) {
             Value::Octets(octets) => match partial {
                 Some(partial) => Value::Octets(
                     octets
@@ -138,24 +210,24 @@ fn value(attribute: &FetchAttribute, index: &Index, span: &Span) -> Value {
             },
             other => other,
         },
-        FetchAttribute::BinarySize { part } => match binary(part, index, span) {
+        FetchAttribute::BinarySize { part } => match binary(part, layout, span) {
             Value::Octets(octets) => Value::Size(octets.len() as u64),
             // RFC 9051 §9 has a number there, always.
             Value::Nil => Value::Size(0),
             other => other,
         },
-        _ => text(attribute, index, span).unwrap_or(Value::Nil),
+        _ => text(attribute, layout, span).unwrap_or(Value::Nil),
     }
 }
 
-fn text(attribute: &FetchAttribute, index: &Index, span: &Span) -> Option<Value> {
+fn text(attribute: &FetchAttribute, layout: &Layout, span: &Span) -> Option<Value> {
     match meant(attribute)? {
         (Kept::Range(path, section), partial) => {
-            let range = cut(index.section(path, section)?, partial)?;
+            let range = cut(layout.section(path, section)?, partial)?;
             Some(Value::Octets(span.slice(range).to_vec()))
         }
         (Kept::Fields(path, names, not), partial) => {
-            let header = span.slice(index.section(path, mime::Section::Header)?);
+            let header = span.slice(layout.section(path, mime::Section::Header)?);
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
             let kept = match not {
                 true => mime::header::select_not(header, &names),
@@ -171,15 +243,15 @@ fn text(attribute: &FetchAttribute, index: &Index, span: &Span) -> Option<Value>
 }
 
 /// A part without its transfer encoding. Lines of text end in CRLF (RFC 9051 §7.5.2).
-fn binary(path: &[u32], index: &Index, span: &Span) -> Value {
-    let Some(range) = index.section(path, mime::Section::Whole) else {
+fn binary(path: &[u32], layout: &Layout, span: &Span) -> Value {
+    let Some(range) = layout.section(path, mime::Section::Whole) else {
         return Value::Nil;
     };
     let octets = span.slice(range);
     let part = if path.is_empty() {
         None
     } else {
-        index.find(path).and_then(|id| index.part(id))
+        layout.part(path)
     };
     // The whole message, and what holds parts of its own, has no encoding to undo.
     let Some(part) = part.filter(|part| part.kind() == Kind::Leaf) else {
@@ -252,13 +324,14 @@ mod tests {
     }
 
     fn fetched(attributes: &[FetchAttribute]) -> Vec<Value> {
-        let index = Index::parse(MESSAGE);
-        let range = extent(attributes, &index);
+        let stored = Index::parse(MESSAGE).to_bytes();
+        let layout = Layout::read(&stored, depth(attributes), MESSAGE.len()).unwrap();
+        let range = extent(attributes, &layout);
         let span = Span {
             start: range.start,
             octets: MESSAGE[range].to_vec(),
         };
-        values(attributes, &index, span)
+        values(attributes, &layout, span)
     }
 
     fn octets(text: &str) -> Value {
@@ -267,7 +340,7 @@ mod tests {
 
     #[test]
     fn only_what_is_needed_is_read() {
-        let index = Index::parse(MESSAGE);
+        let index = Layout::Parts(Index::parse(MESSAGE));
         let partial = Some(Partial {
             offset: 2,
             count: 3,
@@ -286,6 +359,29 @@ mod tests {
             .start,
             header.start
         );
+    }
+
+    #[test]
+    fn no_more_structure_is_read_than_needed() {
+        let fields = SectionText::HeaderFields {
+            names: vec!["subject".to_owned()],
+            not: false,
+        };
+        let (whole, header) = (body(&[], None, None), body(&[], Some(fields), None));
+        let partial = Some(Partial {
+            offset: 3,
+            count: 9,
+        });
+        assert_eq!(depth(std::slice::from_ref(&whole)), Depth::Whole);
+        assert_eq!(depth(&[header.clone(), FetchAttribute::Uid]), Depth::Header);
+        assert_eq!(depth(&[whole.clone(), header.clone()]), Depth::Parts);
+        assert_eq!(depth(&[body(&[1], None, None)]), Depth::Parts);
+        assert_eq!(fetched(&[whole, body(&[], None, partial)]).len(), 2);
+        assert_eq!(
+            fetched(&[body(&[], None, partial)]),
+            [octets("ject: x\r\n")]
+        );
+        assert_eq!(fetched(&[header]), [octets("Subject: x\r\n\r\n")]);
     }
 
     #[test]
