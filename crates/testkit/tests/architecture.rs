@@ -100,12 +100,17 @@ fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
         .collect()
 }
 
+/// The sources below a folder; files and folders of tests alone are left out.
 fn sources(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
             let path = entry.path();
+            let tests = path.file_stem().is_some_and(|stem| stem == "tests");
+            if tests {
+                continue;
+            }
             if path.is_dir() {
                 folders.push(path);
             } else if path.extension().is_some_and(|e| e == "rs") {
@@ -258,6 +263,26 @@ fn files_stay_short_enough_to_read() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_dependency_is_explained() {
+    let page = std::fs::read_to_string(root().join("ARCHITECTURE.md")).expect("ARCHITECTURE.md");
+    let mut missing = BTreeSet::new();
+    for (_, dependencies) in dependencies() {
+        let foreign = dependencies
+            .into_iter()
+            .filter(|d| !d.starts_with("waxwing-"));
+        missing.extend(foreign.filter(|d| {
+            !page
+                .lines()
+                .any(|line| line.starts_with('|') && names(line, d))
+        }));
+    }
+    assert!(
+        missing.is_empty(),
+        "no line in ARCHITECTURE.md for {missing:?}"
+    );
 }
 
 #[test]
