@@ -328,3 +328,175 @@ impl Client {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use manage::{Append, NewAccount};
+    use store::Options;
+
+    const ALICE: &str = "alice@example.test";
+
+    fn served(data: &Path) -> (Store, Client) {
+        fs::create_dir_all(data).unwrap();
+        let store = Store::open(data, Options::default()).unwrap();
+        serve(data, store.clone()).unwrap();
+        let mut client = Client::connect(data).unwrap().expect("it runs");
+        client
+            .ask(&Request::DomainAdd {
+                name: "example.test".to_owned(),
+            })
+            .unwrap();
+        let accounts = vec![NewAccount {
+            address: ALICE.to_owned(),
+            secret: None,
+            quota: Some(3000),
+        }];
+        client.ask(&Request::AccountAdd { accounts }).unwrap();
+        (store, client)
+    }
+
+    fn append(n: usize) -> Append {
+        Append {
+            address: ALICE.to_owned(),
+            source: "/somewhere".to_owned(),
+            key: format!("{n:04}"),
+            mailbox: "Old/2020".to_owned(),
+            flags: store::Flags::SEEN.0 | 0x80,
+            keywords: vec!["$Work".to_owned()],
+            received: Some(86_400),
+        }
+    }
+
+    fn list(client: &mut Client) -> Vec<Value> {
+        let (address, mailbox) = (ALICE.to_owned(), "Old/2020".to_owned());
+        let request = Request::MessageList {
+            address,
+            mailbox,
+            after: 0,
+            limit: 10_000,
+        };
+        client
+            .ask(&request)
+            .unwrap()
+            .value
+            .as_array()
+            .unwrap()
+            .clone()
+    }
+
+    #[test]
+    fn answers_in_order_and_refuses_in_words() {
+        let folder = tempfile::tempdir().unwrap();
+        let (_store, mut client) = served(folder.path());
+        let twice = client.ask(&Request::DomainAdd {
+            name: "example.test".to_owned(),
+        });
+        assert_eq!(twice.unwrap_err().to_string(), "domain exists already");
+        let value = client.ask(&Request::DomainList).unwrap().value;
+        assert_eq!(value[0]["name"], "example.test");
+        assert_eq!(value.as_array().map(Vec::len), Some(1));
+    }
+
+    #[test]
+    fn appends_sent_ahead_keep_order_key_and_octets_and_stop_at_the_quota() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, mut client) = served(folder.path());
+        let message = |n: usize| format!("Subject: {n}\r\n\r\n{{\"octets\": 9}}\r\n").into_bytes();
+        let size = message(100).len();
+        let mut sent = 0;
+        let refused = loop {
+            match client.append(append(sent), &message(100 + sent)) {
+                Ok(()) => sent += 1,
+                Err(error) => break error,
+            }
+            assert!(sent < 1000);
+        };
+        assert_eq!(refused.to_string(), "over quota");
+        drop(client);
+        let mut client = Client::connect(folder.path()).unwrap().expect("it runs");
+        let rows = list(&mut client);
+        assert_eq!(rows.len(), 3000 / size);
+        assert_eq!(rows[0]["flags"], store::Flags::SEEN.0);
+        assert_eq!(rows[0]["keywords"][0], "$Work");
+        assert_eq!(rows[0]["received"], 86_400);
+        let (address, source) = (ALICE.to_owned(), "/somewhere".to_owned());
+        let key = client
+            .ask(&Request::ResumeKey {
+                address: address.clone(),
+                source: source.clone(),
+            })
+            .unwrap()
+            .value;
+        assert_eq!(
+            key,
+            format!("{:04}", rows.len() - 1),
+            "the key of the last message that was kept"
+        );
+        let uid = u32::try_from(rows[1]["uid"].as_u64().unwrap()).unwrap();
+        let request = Request::Message {
+            address: address.clone(),
+            mailbox: "Old/2020".to_owned(),
+            uid,
+        };
+        assert_eq!(client.ask(&request).unwrap().octets, Some(message(101)));
+        client
+            .ask(&Request::Finish {
+                address: address.clone(),
+                source: source.clone(),
+            })
+            .unwrap();
+        assert_eq!(
+            client
+                .ask(&Request::ResumeKey { address, source })
+                .unwrap()
+                .value,
+            Value::Null
+        );
+        assert!(store.check(false).unwrap().findings.is_empty());
+    }
+
+    #[test]
+    fn a_long_path_has_a_socket_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("d".repeat(120));
+        let (_store, mut client) = served(&data);
+        assert!(path(&data).exists());
+        assert!(client.ask(&Request::Status).unwrap().value["trouble"].is_null());
+    }
+
+    #[test]
+    fn nonsense_ends_the_connection_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let (_store, mut client) = served(folder.path());
+        for nonsense in [
+            "GET / HTTP/1.1\r\n\r\n",
+            "{}\n",
+            "{\"do\":\"append\",\"octets\":99999999999}\n",
+            "[[[[\n",
+        ] {
+            let mut stream = UnixStream::connect(path(folder.path())).unwrap();
+            stream.write_all(nonsense.as_bytes()).unwrap();
+            let mut heard = Vec::new();
+            stream.read_to_end(&mut heard).unwrap_or_default();
+            assert!(heard.is_empty(), "{nonsense:?}");
+        }
+        assert!(client.ask(&Request::Status).is_ok());
+    }
+
+    #[test]
+    fn without_a_server_there_is_nobody() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(Client::connect(folder.path()).unwrap().is_none());
+        drop(UnixListener::bind(path(folder.path())).unwrap());
+        assert!(
+            Client::connect(folder.path()).unwrap().is_none(),
+            "a socket left from a crash"
+        );
+        assert!(
+            Client::connect(&folder.path().join("missing"))
+                .unwrap()
+                .is_none()
+        );
+    }
+}

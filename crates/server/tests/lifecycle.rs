@@ -80,6 +80,66 @@ fn ending_says_goodbye_refuses_and_is_quick() {
 }
 
 #[test]
+fn ending_under_load_keeps_what_was_accepted() {
+    const CLIENTS: usize = 6;
+    let mut server = Server::start().expect("start");
+    server.add_domain("example.test").expect("domain");
+    server.add_account("alice@example.test").expect("account");
+    let address = server.address(server.ports().lmtp);
+    let (first, begun) = std::sync::mpsc::channel();
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|_| {
+            let first = first.clone();
+            std::thread::spawn(move || {
+                let mut accepted = 0;
+                // Ends with the connection: refused by 421, or closed.
+                while deliver_one(address).is_ok() {
+                    accepted += 1;
+                    let _ = first.send(());
+                }
+                accepted
+            })
+        })
+        .collect();
+    for _ in 0..100 {
+        begun.recv().expect("a delivery");
+    }
+    let start = Instant::now();
+    assert!(server.stop().expect("stop"));
+    assert!(
+        start.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        start.elapsed()
+    );
+    let accepted: usize = clients
+        .into_iter()
+        .map(|client| client.join().expect("client"))
+        .sum();
+    server.launch().expect("start");
+    let list = server.cli(&["--json", "account", "list"]).expect("list");
+    let list: serde_json::Value = serde_json::from_str(&list).expect("JSON");
+    let kept = usize::try_from(list[0]["messages"].as_u64().expect("number")).expect("number");
+    // One of each client may be kept whose reply did not arrive.
+    assert!(
+        (accepted..=accepted + CLIENTS).contains(&kept),
+        "accepted {accepted}, kept {kept}"
+    );
+}
+
+fn deliver_one(address: std::net::SocketAddr) -> std::io::Result<()> {
+    let mut lmtp = Connection::open(address)?;
+    lmtp.reply()?;
+    lmtp.smtp("LHLO test.example", 250)?;
+    lmtp.smtp("MAIL FROM:<>", 250)?;
+    lmtp.smtp("RCPT TO:<alice@example.test>", 250)?;
+    lmtp.smtp("DATA", 354)?;
+    lmtp.send(b"Subject: one of many\r\n\r\ntext\r\n")?;
+    lmtp.smtp(".", 250)?;
+    let _ = lmtp.line("QUIT");
+    Ok(())
+}
+
+#[test]
 fn the_last_reply_arrives_whatever_else_was_sent() {
     let server = Server::start().expect("start");
     for _ in 0..20 {
