@@ -216,6 +216,8 @@ impl Connection {
             {
                 Ok(false)
             }
+            // A read with a time limit is interrupted when the process is stopped and continued (signal(7)).
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => self.fill(),
             Err(e)
                 if matches!(
                     e.kind(),
