@@ -28,6 +28,9 @@ const GRACE: Duration = Duration::from_secs(4);
 /// How often the store's housekeeping runs.
 const MAINTENANCE: Duration = Duration::from_secs(3600);
 
+/// How often it is looked whether the store is short of space.
+const URGENT_MAINTENANCE: Duration = Duration::from_secs(60);
+
 /// Why a server did not start, or what ended it.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -244,11 +247,17 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         .collect()
 }
 
+/// Housekeeping each hour, and each minute while the store lacks space: what it gives back may end that.
 async fn maintain(shared: Arc<Shared>) {
-    let mut timer =
-        tokio::time::interval_at(tokio::time::Instant::now() + MAINTENANCE, MAINTENANCE);
+    let mut timer = tokio::time::interval(URGENT_MAINTENANCE);
+    let mut last = tokio::time::Instant::now();
     loop {
         timer.tick().await;
+        let due = last.elapsed() >= MAINTENANCE || shared.db.store().trouble().is_some();
+        if !due {
+            continue;
+        }
+        last = tokio::time::Instant::now();
         match shared.db.blocking(Store::maintain).await {
             Ok(0) => {}
             Ok(octets) => tracing::info!(octets, "housekeeping gave space back"),

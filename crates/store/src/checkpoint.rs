@@ -4,8 +4,10 @@
 //! copied to its end (and so never begin anew), so past a size the writer does the rest itself between two batches.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use crate::engine::sqlite::{Connection, Role};
 use crate::error::Result;
@@ -15,11 +17,16 @@ const COPY_AT: u32 = 2_000;
 /// Frames from which the writer does it: 64 MiB of log.
 const HURRY_AT: u32 = 16_000;
 
+/// How long the writer waits for readers when it empties the log on a full disk.
+const PATIENCE: Duration = Duration::from_millis(20);
+
 /// Decides, and wakes the thread.
 #[derive(Debug)]
 pub(crate) struct Checkpointer {
     state: Mutex<State>,
     wake: Condvar,
+    /// Frames in the log when the writer last did it.
+    hurried: AtomicU32,
 }
 
 #[derive(Debug, Default, PartialEq, Eq, Clone, Copy)]
@@ -38,6 +45,7 @@ impl Checkpointer {
         let this = Arc::new(Checkpointer {
             state: Mutex::default(),
             wake: Condvar::new(),
+            hurried: AtomicU32::new(0),
         });
         let own = this.clone();
         let thread = std::thread::Builder::new()
@@ -49,11 +57,15 @@ impl Checkpointer {
     /// After the writer has answered a batch. With `low` (the disk is full) the log is emptied each time to stay small.
     pub(crate) fn after_commit(&self, writer: &Connection, low: bool) {
         let frames = writer.log_frames();
-        if low && frames > 0 || frames > HURRY_AT {
-            let idle = *self.state() != State::Busy;
-            let outcome = if idle { writer.checkpoint(low) } else { return };
-            if let Err(error) = outcome {
-                tracing::warn!(%error, frames, "the write-ahead log could not be emptied yet");
+        if low && frames > 0 {
+            self.hurry(frames, || writer.empty_log_within(PATIENCE));
+        } else if frames > HURRY_AT {
+            // A reader that stays keeps the log from beginning anew; then not every commit shall pay for the attempt.
+            let last = self.hurried.swap(frames, Ordering::Relaxed);
+            if frames < last || frames - last >= COPY_AT {
+                self.hurry(frames, || writer.checkpoint(false).map(|_| ()));
+            } else {
+                self.hurried.store(last, Ordering::Relaxed);
             }
         } else if frames > COPY_AT {
             let mut state = self.state();
@@ -61,6 +73,16 @@ impl Checkpointer {
                 *state = State::Wanted;
                 self.wake.notify_one();
             }
+        }
+    }
+
+    fn hurry(&self, frames: u32, empty: impl FnOnce() -> Result<()>) {
+        // The thread is at it already: two cannot copy at once.
+        if *self.state() == State::Busy {
+            return;
+        }
+        if let Err(error) = empty() {
+            tracing::warn!(%error, frames, "the write-ahead log could not be emptied yet");
         }
     }
 

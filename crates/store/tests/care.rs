@@ -333,3 +333,41 @@ fn a_view_loaded_amid_writes_misses_nothing_and_doubles_nothing() {
         (row.uid_next, row.highest_modseq)
     );
 }
+
+#[test]
+fn a_reader_that_stays_hinders_nobody_and_the_log_does_not_grow_for_ever() {
+    let store = Checked::new();
+    let log = store.folder.path().join("waxwing.db-wal");
+    let write = |times: usize| {
+        for n in 0..times {
+            // 256 pages each.
+            store
+                .write(move |tx| tx.set_setting("x", Some(&vec![n as u8; 1 << 20])))
+                .unwrap();
+        }
+        log.metadata().unwrap().len()
+    };
+    let held = std::thread::scope(|scope| {
+        let (hold, held) = std::sync::mpsc::channel::<()>();
+        let (started, start) = std::sync::mpsc::channel();
+        let store = &store;
+        scope.spawn(move || {
+            store
+                .read(|s| {
+                    s.domains()?;
+                    started.send(()).unwrap();
+                    held.recv().ok();
+                    assert_eq!(s.setting("x")?, None, "a reader keeps its picture");
+                    Ok(())
+                })
+                .unwrap();
+        });
+        start.recv().unwrap();
+        let size = write(80);
+        drop(hold);
+        size
+    });
+    assert!(held > 70 << 20, "{held}");
+    let after = write(160);
+    assert!(after < held + (90 << 20), "{held} {after}");
+}

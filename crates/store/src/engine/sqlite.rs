@@ -120,6 +120,14 @@ impl Connection {
         !self.inner.is_autocommit()
     }
 
+    /// [`Connection::checkpoint`] that empties the log, without waiting longer than this for readers: the writer is needed.
+    pub(crate) fn empty_log_within(&self, patience: Duration) -> Result<()> {
+        self.inner.busy_timeout(patience)?;
+        let emptied = self.checkpoint(true).map(|_| ());
+        self.inner.busy_timeout(BUSY)?;
+        emptied
+    }
+
     /// Copies what the WAL holds into the database as far as readers allow, and syncs it. Returns frames in the WAL and
     /// those of them copied.
     pub(crate) fn checkpoint(&self, empty: bool) -> Result<(i64, i64)> {
