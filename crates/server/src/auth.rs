@@ -326,3 +326,6 @@ fn installation_secret(db: &Db) -> store::Result<[u8; 32]> {
         .write(move |tx| tx.set_setting(NAME, Some(&secret)))?;
     Ok(secret)
 }
+
+#[cfg(test)]
+mod tests;

@@ -45,6 +45,14 @@ pub enum Error {
         /// Why.
         error: io::Error,
     },
+    /// The data folder is somebody else's.
+    #[error("data folder {} belongs to user {owner}; run this as that user, for example: sudo -u '#{owner}' waxwing ...", folder.display())]
+    Owner {
+        /// Which.
+        folder: PathBuf,
+        /// Whose.
+        owner: u32,
+    },
     /// The store does not open.
     #[error("data folder {}: {error}", folder.display())]
     Store {

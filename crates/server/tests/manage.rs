@@ -437,3 +437,34 @@ fn the_demonstration_prints_what_works() {
     child.kill().expect("kill");
     child.wait().expect("wait");
 }
+
+/// Root could open everybody's data folder and would leave files in it that the server's own user cannot open.
+#[test]
+fn somebody_elses_data_folder_is_left_alone() {
+    let folder = tempfile::tempdir().expect("folder");
+    let config = folder.path().join("waxwing.toml");
+    fs::write(&config, "hostname = \"a.example.test\"\ndata = \"d\"\n").expect("write");
+    fs::create_dir(folder.path().join("d")).expect("folder");
+    if std::os::unix::fs::chown(folder.path().join("d"), Some(12_345), None).is_err() {
+        eprintln!("skipped: only root can give a folder away");
+        return;
+    }
+    let mut command = std::process::Command::new(testkit::server::binary());
+    let output = command
+        .arg("--config")
+        .arg(&config)
+        .args(["domain", "list"])
+        .output()
+        .expect("run");
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        !output.status.success() && text.contains("belongs to user 12345"),
+        "{text}"
+    );
+    assert_eq!(
+        fs::read_dir(folder.path().join("d"))
+            .expect("folder")
+            .count(),
+        0
+    );
+}
