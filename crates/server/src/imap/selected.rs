@@ -40,13 +40,13 @@ impl Expunges {
 
     /// What is told before a command that works on messages, so that it works on the mailbox as it is: clients poll with
     /// SEARCH and UID FETCH and expect what has arrived. Numbers in a command mean what the client knew when it wrote
-    /// them, so with numbers no EXPUNGE may come before.
+    /// them, so with numbers no EXPUNGE may come before. Nothing comes before STORE: a client may count its change in from
+    /// the moment it asks for it, and would take flags of the time before for newer.
     pub fn before(command: &Command) -> Option<Expunges> {
         let uid = match command {
             Command::Fetch { uid, .. } | Command::Copy { uid, .. } | Command::Move { uid, .. } => {
                 *uid
             }
-            Command::Store(store) => store.uid,
             Command::Search(search) => search.uid && !has_numbers(&search.key),
             Command::Expunge { .. } => true,
             _ => return None,
@@ -177,6 +177,15 @@ impl Selected {
             first..=last
         });
         Ok(runs.filter(|run| !run.is_empty()).collect())
+    }
+
+    /// The UIDs a UID set names in the newest picture, which the client may not have been told of.
+    pub fn newest_uids(&self, set: &SequenceSet) -> Vec<UidRange> {
+        if *set == SequenceSet::Saved {
+            return runs_of(self.saved.iter().copied());
+        }
+        let newest = self.view.snapshot();
+        set.resolve(newest.uid_at(newest.len()).unwrap_or(0))
     }
 
     /// The UIDs of runs of sequence numbers. A run stays a run: what is between two UIDs the client knows, it knows, too.

@@ -13,8 +13,12 @@ pub async fn store(imap: &mut Imap, link: &mut Link, command: Store) -> Answer {
         return Ok(Reply::bad("\\Recent cannot be stored"));
     }
     let selected = imap.writable()?;
-    let runs = selected.runs(&command.set, command.uid)?;
-    let uids = selected.uids(&runs);
+    let (uids, expected) = if command.uid {
+        (selected.newest_uids(&command.set), None)
+    } else {
+        let runs = selected.runs(&command.set, false)?;
+        (selected.uids(&runs), Some(selected::count(&runs)))
+    };
     if uids.is_empty() || selected.view.snapshot().gone() {
         return Ok(Reply::ok("nothing to store"));
     }
@@ -43,8 +47,7 @@ pub async fn store(imap: &mut Imap, link: &mut Link, command: Store) -> Answer {
         Expunges::Kept
     };
     let newest = selected.view.snapshot();
-    let there = selected::count_in(&newest, &uids);
-    let all = there == selected::count(&runs);
+    let all = expected.is_none_or(|expected| selected::count_in(&newest, &uids) == expected);
     if command.silent {
         let before = std::sync::Arc::clone(&selected.told);
         let changed = Change {
@@ -81,7 +84,7 @@ pub async fn store(imap: &mut Imap, link: &mut Link, command: Store) -> Answer {
         }
     }
     // RFC 2180 §4.2: what is gone could not be stored, and a client that counts in numbers should hear of it.
-    if all || command.uid {
+    if all {
         Ok(Reply::ok("stored"))
     } else {
         Ok(error::EXPUNGE_ISSUED)
