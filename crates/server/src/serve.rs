@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -78,10 +78,19 @@ pub fn open_store(folder: &Path) -> Result<Store, Error> {
         .recursive(true)
         .mode(0o700)
         .create(folder);
-    made.map_err(|error| Error::Folder {
+    let failed = |error| Error::Folder {
         folder: folder.to_owned(),
         error,
-    })?;
+    };
+    made.map_err(failed)?;
+    // Root could open it, and would leave files that the server's user cannot.
+    let owner = fs::metadata(folder).map_err(failed)?.uid();
+    if owner != rustix::process::geteuid().as_raw() {
+        return Err(Error::Owner {
+            folder: folder.to_owned(),
+            owner,
+        });
+    }
     Store::open(folder, db::options()).map_err(|error| Error::Store {
         folder: folder.to_owned(),
         error,
