@@ -64,7 +64,7 @@ class Deliveries:
         lost = [f"{name} to {r}: {found[name][r]} times" for name, rs in self.kept.items() for r in rs
                 if found[name][r] != 1]
         if lost:
-            raise Failure(f"{len(lost)} of {len(self.kept)} acknowledged deliveries are not there once: {lost[:5]}")
+            raise Failure(f"{len(lost)} of {sum(map(len, self.kept.values()))} acknowledged deliveries are not there once: {lost[:5]}")
         for name, recipients in self.in_flight.items():
             there = [found[name][r] for r in recipients]
             if any(there) and set(there) != {1}:

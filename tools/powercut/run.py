@@ -5,7 +5,8 @@ at work, and compares what it promised with what is there afterwards.
     run.py [--cuts N] [--kills N] [--seed N] [MODE…]
 
 Modes: power (ext4 on a loop device, shut down without its journal), kill
-(SIGKILL), full (a tmpfs without space), fsync (each fsync fails, by strace).
+(SIGKILL), full (a tmpfs without space), fsync (each fsync fails, by strace),
+liar (each fsync only says that it was done: the test must see the loss).
 A mode that cannot run here says 'skipped, because …'.
 """
 
@@ -205,6 +206,42 @@ def rounds(folder, count, seed, report, cut):
             disk.remove()
 
 
+def liar(folder, options, seed, report):
+    """A disk that only says that it synced: the oracle must see what is lost, or it sees nothing at all."""
+    disk = volume.Image(folder)
+    world = World(serve(folder, os.path.join(disk.mountpoint, "data")))
+    faults = "fsync,fdatasync,sync_file_range,msync"
+    try:
+        world.site.start()
+        world.populate()
+        world.site.stop()
+        os.sync()
+        # -D: the tracer is the child, so that the server is the process that is frozen and killed.
+        world.site.wrapper = ["strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={faults}",
+                              "-e", f"inject={faults}:retval=0"]
+        world.site.start()
+        world.work(f"{seed}/liar")
+        time.sleep(2)
+        world.stop.set()
+        disk.cut()
+        world.site.kill()
+        acknowledged = world.rest(refusals=True)
+        disk.unmount()
+        disk.mount()
+        world.site.wrapper = []
+        try:
+            world.site.start()
+            world.verify()
+        except Exception as why:  # the loss may show as anything: mail gone, a database that does not open
+            report.events += 1
+            print(f"  a disk that lies: {acknowledged} operations acknowledged, and the loss was seen: {str(why)[:120]}", flush=True)
+            return
+        raise Failure(f"{acknowledged} operations were acknowledged without a sync, and nothing was missed")
+    finally:
+        world.site.kill()
+        disk.remove()
+
+
 def finish(world):
     """The last life ends in order, and leaves a clean store."""
     world.site.stop()
@@ -335,8 +372,10 @@ class Report:
 def reason_to_skip(mode):
     if mode in ("power", "full"):
         return volume.why_not()
+    if mode in ("kill", "liar") and volume.why_not():
+        return volume.why_not()
     if mode == "kill":
-        return volume.why_not() and "it uses the same disk image: " + volume.why_not()
+        return None
     if not shutil.which("strace"):
         return "strace is missing"
     scope = "/proc/sys/kernel/yama/ptrace_scope"
@@ -345,7 +384,7 @@ def reason_to_skip(mode):
     return None
 
 
-MODES = {"power": power, "kill": kill, "full": full, "fsync": fsync}
+MODES = {"power": power, "kill": kill, "full": full, "fsync": fsync, "liar": liar}
 
 
 def main():
