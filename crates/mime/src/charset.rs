@@ -4,11 +4,16 @@
 //! ISO-2022-JP. A label that is missing, unknown or us-ascii is no reason to lose text: what is valid UTF-8 is read as that,
 //! all else as windows-1252, and the conversion is reported as damaged.
 
+use std::sync::OnceLock;
+
 use encoding_rs::{ISO_2022_JP, UTF_8, WINDOWS_1252};
 
 /// How text of a charset is read.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Charset {
+    Utf8,
+    /// One octet a character: the number is its place in [`SINGLE`].
+    Single(u8),
     Whatwg(&'static encoding_rs::Encoding),
     Utf7,
     Hz,
@@ -18,21 +23,82 @@ pub(crate) enum Charset {
 }
 
 /// The labels met most, to be found without a search.
-static COMMON: [(&str, &encoding_rs::Encoding); 7] = [
-    ("iso-8859-1", WINDOWS_1252),
-    ("windows-1252", WINDOWS_1252),
-    ("iso-2022-jp", ISO_2022_JP),
-    ("windows-1251", encoding_rs::WINDOWS_1251),
-    ("koi8-r", encoding_rs::KOI8_R),
-    ("iso-8859-15", encoding_rs::ISO_8859_15),
-    ("gb2312", encoding_rs::GBK),
+static COMMON: [(&str, Charset); 8] = [
+    ("iso-8859-1", Charset::Single(0)),
+    ("windows-1252", Charset::Single(0)),
+    ("iso-2022-jp", Charset::Whatwg(ISO_2022_JP)),
+    ("windows-1251", Charset::Single(1)),
+    ("koi8-r", Charset::Single(2)),
+    ("iso-8859-15", Charset::Single(3)),
+    ("iso-8859-2", Charset::Single(4)),
+    ("gb2312", Charset::Whatwg(encoding_rs::GBK)),
 ];
+
+/// Charsets of one octet a character.
+static SINGLE: [&encoding_rs::Encoding; 26] = [
+    WINDOWS_1252,
+    encoding_rs::WINDOWS_1251,
+    encoding_rs::KOI8_R,
+    encoding_rs::ISO_8859_15,
+    encoding_rs::ISO_8859_2,
+    encoding_rs::ISO_8859_3,
+    encoding_rs::ISO_8859_4,
+    encoding_rs::ISO_8859_5,
+    encoding_rs::ISO_8859_6,
+    encoding_rs::ISO_8859_7,
+    encoding_rs::ISO_8859_8,
+    encoding_rs::ISO_8859_10,
+    encoding_rs::ISO_8859_13,
+    encoding_rs::ISO_8859_14,
+    encoding_rs::ISO_8859_16,
+    encoding_rs::KOI8_U,
+    encoding_rs::MACINTOSH,
+    encoding_rs::WINDOWS_874,
+    encoding_rs::WINDOWS_1250,
+    encoding_rs::WINDOWS_1253,
+    encoding_rs::WINDOWS_1254,
+    encoding_rs::WINDOWS_1255,
+    encoding_rs::WINDOWS_1256,
+    encoding_rs::WINDOWS_1257,
+    encoding_rs::WINDOWS_1258,
+    encoding_rs::IBM866,
+];
+
+/// The upper halves of [`SINGLE`], made when first asked for; U+FFFD where there is no character.
+static UPPER: [OnceLock<[char; 128]>; SINGLE.len()] = [const { OnceLock::new() }; SINGLE.len()];
+
+fn upper_half(charset: u8) -> Option<&'static [char; 128]> {
+    let (slot, encoding) = (UPPER.get(charset as usize)?, SINGLE.get(charset as usize)?);
+    Some(slot.get_or_init(|| {
+        let mut table = ['\u{FFFD}'; 128];
+        for (octet, c) in (128..=255u8).zip(&mut table) {
+            let octets = [octet];
+            let (text, _) = encoding.decode_without_bom_handling(&octets);
+            *c = text.chars().next().unwrap_or('\u{FFFD}');
+        }
+        table
+    }))
+}
+
+/// A charset of the library by how it is read best.
+fn of_whatwg(found: &'static encoding_rs::Encoding) -> Charset {
+    if found == UTF_8 {
+        return Charset::Utf8;
+    }
+    match SINGLE
+        .iter()
+        .position(|single| found.is_single_byte() && *single == found)
+    {
+        Some(at) => Charset::Single(at as u8),
+        None => Charset::Whatwg(found),
+    }
+}
 
 impl Charset {
     /// The charset of a label as it stands in a message: any case, blanks, quotes and an RFC 2231 language after `*`.
     pub fn of(label: &[u8]) -> Charset {
         if label.eq_ignore_ascii_case(b"utf-8") {
-            return Charset::Whatwg(UTF_8);
+            return Charset::Utf8;
         }
         let label = label
             .split(|b| *b == b'*')
@@ -43,16 +109,16 @@ impl Charset {
         let label = label.strip_suffix(b"\"").unwrap_or(label);
         let is = |name: &str| label.eq_ignore_ascii_case(name.as_bytes());
         if is("utf-8") || is("utf8") {
-            return Charset::Whatwg(UTF_8);
+            return Charset::Utf8;
         }
         if is("us-ascii") || is("ascii") || label.is_empty() {
             return Charset::Guess;
         }
         if let Some((_, found)) = COMMON.iter().find(|(name, _)| is(name)) {
-            return Charset::Whatwg(found);
+            return *found;
         }
         if let Some(found) = encoding_rs::Encoding::for_label_no_replacement(label) {
-            return Charset::Whatwg(found);
+            return of_whatwg(found);
         }
         if is("utf-7") || is("unicode-1-1-utf-7") || is("x-utf-7") || is("utf7") {
             return Charset::Utf7;
@@ -77,7 +143,7 @@ impl Charset {
         {
             let windows = [b"windows-", rest].concat();
             if let Some(found) = encoding_rs::Encoding::for_label_no_replacement(&windows) {
-                return Charset::Whatwg(found);
+                return of_whatwg(found);
             }
         }
         Charset::Guess
@@ -88,7 +154,7 @@ impl Charset {
         match self {
             Charset::Whatwg(found) => found == ISO_2022_JP,
             Charset::Utf7 | Charset::Hz | Charset::Iso2022Kr => true,
-            Charset::Guess => false,
+            Charset::Utf8 | Charset::Single(_) | Charset::Guess => false,
         }
     }
 }
@@ -107,7 +173,8 @@ pub fn decode_into(bytes: &[u8], label: Option<&[u8]>, out: &mut String) -> bool
 
 pub(crate) fn decode(bytes: &[u8], charset: Charset, out: &mut String) -> bool {
     match charset {
-        Charset::Whatwg(found) if found == UTF_8 => utf8(bytes, out),
+        Charset::Utf8 => utf8(bytes, out),
+        Charset::Single(at) => single(bytes, at, out),
         Charset::Whatwg(found) => whatwg(bytes, found, out),
         Charset::Utf7 => crate::utf7::decode_mail(bytes, out),
         Charset::Hz => hz(bytes, out),
@@ -118,7 +185,7 @@ pub(crate) fn decode(bytes: &[u8], charset: Charset, out: &mut String) -> bool {
 
 /// UTF-8 if it is, else windows-1252. True if it was ASCII.
 pub(crate) fn guess(bytes: &[u8], out: &mut String) -> bool {
-    match std::str::from_utf8(bytes) {
+    match simdutf8::basic::from_utf8(bytes) {
         Ok(text) => {
             out.push_str(text);
             text.is_ascii()
@@ -130,9 +197,33 @@ pub(crate) fn guess(bytes: &[u8], out: &mut String) -> bool {
     }
 }
 
+/// Short texts go octet by octet; a body is worth setting a converter up.
+fn single(bytes: &[u8], charset: u8, out: &mut String) -> bool {
+    const SHORT: usize = 256;
+    if bytes.len() > SHORT {
+        return SINGLE
+            .get(charset as usize)
+            .is_some_and(|found| whatwg(bytes, found, out));
+    }
+    let Some(upper) = upper_half(charset) else {
+        return false;
+    };
+    let mut whole = true;
+    out.reserve(bytes.len() + bytes.len() / 2);
+    for byte in bytes {
+        let c = match byte.checked_sub(128) {
+            Some(high) => upper.get(high as usize).copied().unwrap_or('\u{FFFD}'),
+            None => *byte as char,
+        };
+        whole &= c != '\u{FFFD}';
+        out.push(c);
+    }
+    whole
+}
+
 fn utf8(bytes: &[u8], out: &mut String) -> bool {
     let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
-    match std::str::from_utf8(bytes) {
+    match simdutf8::basic::from_utf8(bytes) {
         Ok(text) => {
             out.push_str(text);
             true

@@ -12,7 +12,7 @@ const MAX_WORD: usize = 4096;
 
 /// An encoded word found in a text.
 struct Word<'a> {
-    charset: Charset,
+    label: &'a [u8],
     base64: bool,
     text: &'a [u8],
     /// Octets from `=?` to `?=`.
@@ -89,16 +89,17 @@ pub fn text_into(raw: &[u8], out: &mut String) -> bool {
             rest = rest.get(until..).unwrap_or_default();
             continue;
         };
+        let charset = Charset::of(word.label);
         let between = rest.get(..at).unwrap_or_default();
         // RFC 2047 §6.2: blanks between two encoded words are not shown.
         let adjacent = held_charset.is_some() && between.iter().all(u8::is_ascii_whitespace);
         if !adjacent {
             whole &= flush(&mut held, &mut held_charset, out);
             whole &= plain(between, out);
-        } else if held_charset != Some(word.charset) || word.charset.is_stateful() {
+        } else if held_charset != Some(charset) || charset.is_stateful() {
             whole &= flush(&mut held, &mut held_charset, out);
         }
-        held_charset = Some(word.charset);
+        held_charset = Some(charset);
         whole &= if word.base64 {
             crate::decode::base64(word.text, &mut held)
         } else {
@@ -168,19 +169,14 @@ fn flush(held: &mut Vec<u8>, charset: &mut Option<Charset>, out: &mut String) ->
 /// Text that is no encoded word: unfolded (RFC 5322 §2.2.3), raw 8-bit octets read as UTF-8 or windows-1252. A line that was
 /// joined without a blank of its own gets one (RFC 7103 §7.2).
 fn plain(mut raw: &[u8], out: &mut String) -> bool {
-    if let Some(text) = simple(raw) {
-        out.push_str(text);
-        return true;
-    }
     let mut whole = true;
-    while let Some(at) = memchr::memchr2(b'\r', b'\n', raw) {
-        whole &= plain_run(raw.get(..at).unwrap_or_default(), out);
-        let broken = raw.get(at) == Some(&b'\n');
+    while let Some(at) = memchr::memchr(b'\n', raw) {
+        let line = raw.get(..at).unwrap_or_default();
+        whole &= plain_run(line.strip_suffix(b"\r").unwrap_or(line), out);
         raw = raw.get(at + 1..).unwrap_or_default();
-        if broken
-            && raw
-                .first()
-                .is_some_and(|next| !matches!(next, b' ' | b'\t' | b'\r' | b'\n'))
+        if raw
+            .first()
+            .is_some_and(|next| !matches!(next, b' ' | b'\t' | b'\r' | b'\n'))
         {
             out.push(' ');
         }
@@ -188,7 +184,18 @@ fn plain(mut raw: &[u8], out: &mut String) -> bool {
     whole & plain_run(raw, out)
 }
 
+/// A line; a CR in it is nothing.
 fn plain_run(run: &[u8], out: &mut String) -> bool {
+    if memchr::memchr(b'\r', run).is_some() {
+        let clean: Vec<u8> = run.iter().copied().filter(|b| *b != b'\r').collect();
+        return plain_run(&clean, out);
+    }
+    if run.is_ascii()
+        && let Ok(text) = std::str::from_utf8(run)
+    {
+        out.push_str(text);
+        return true;
+    }
     charset::guess(run, out) || std::str::from_utf8(run).is_ok()
 }
 
@@ -210,7 +217,7 @@ fn word(text: &[u8]) -> Option<Word<'_>> {
     let end = find_end(encoded.get(..MAX_WORD).unwrap_or(encoded))?;
     let body = encoded.get(..end)?;
     Some(Word {
-        charset: Charset::of(label),
+        label,
         base64,
         text: body,
         len: 2 + charset_len + 1 + 2 + end + 2,

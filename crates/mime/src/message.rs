@@ -1,9 +1,11 @@
 //! A parsed message and its parts.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::ops::Range;
 
 use crate::address::AddressList;
+use crate::charset::Charset;
 use crate::defect::Defect;
 use crate::field::{Field, slice};
 use crate::param::Params;
@@ -366,9 +368,24 @@ impl<'a> Part<'a> {
     /// The body as text, appended to `out`: transfer encoding removed, charset converted. False if something was damaged or
     /// could not be converted (U+FFFD stands for it).
     pub fn text_into(&self, out: &mut String) -> bool {
-        let (bytes, whole) = self.decoded();
-        let charset = self.charset();
-        crate::charset::decode_into(&bytes, charset.as_deref().map(str::as_bytes), out) && whole
+        let charset = self.charset_of_text();
+        if !self.encoding().is_encoded() {
+            return crate::charset::decode(self.raw_body(), charset, out);
+        }
+        with_scratch(|scratch| {
+            let whole = self.decode_into(scratch);
+            crate::charset::decode(scratch, charset, out) && whole
+        })
+    }
+
+    fn charset_of_text(&self) -> Charset {
+        let params = self.params();
+        match params.plain("charset") {
+            Some(label) => Charset::of(label),
+            None => params
+                .value("charset")
+                .map_or(Charset::Guess, |label| Charset::of(label.as_bytes())),
+        }
     }
 
     /// As [`Part::text`], from the first octets of the body alone.
@@ -393,6 +410,22 @@ impl<'a> Part<'a> {
         let whole = self.text_into(&mut out);
         (out, whole)
     }
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Lends a buffer that is kept from one body to the next, unless it grew beyond what most bodies need.
+fn with_scratch<T>(work: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+    const KEPT: usize = 1 << 20;
+    let mut buffer = SCRATCH.with(|scratch| scratch.take());
+    buffer.clear();
+    let done = work(&mut buffer);
+    if buffer.capacity() <= KEPT {
+        SCRATCH.with(|scratch| scratch.replace(buffer));
+    }
+    done
 }
 
 fn lower(bytes: &[u8]) -> Cow<'_, str> {

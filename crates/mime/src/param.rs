@@ -168,6 +168,24 @@ impl<'a> Params<'a> {
         plain.map(|(value, quoted)| plain_value(value, quoted).into_owned())
     }
 
+    /// The value of a parameter as it stands, if it is in the plain form alone.
+    pub(crate) fn plain(&self, name: &str) -> Option<&'a [u8]> {
+        let mut found = None;
+        for param in self.raw() {
+            let own = self.slice(param.name);
+            if own.eq_ignore_ascii_case(name.as_bytes()) {
+                found = found.or(Some(self.slice(param.value)));
+            } else if own
+                .get(..name.len())
+                .is_some_and(|head| head.eq_ignore_ascii_case(name.as_bytes()))
+                && own.get(name.len()) == Some(&b'*')
+            {
+                return None;
+            }
+        }
+        found
+    }
+
     /// Calls `each` with the name as written and the decoded value of every parameter, using `scratch` where a value has to
     /// be put together: nothing is allocated for plain ones. One in segments is reported once, at its first segment.
     pub fn each(&self, scratch: &mut String, mut each: impl FnMut(&str, &str)) {

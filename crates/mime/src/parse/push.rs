@@ -174,7 +174,7 @@ impl PushParser {
 
     fn read_body(&mut self, from: usize, at_line: bool) -> bool {
         let window = std::mem::take(&mut self.window);
-        let found = self.parser.find(&window, from, at_line);
+        let found = self.parser.find(&window, from, at_line, false);
         self.window = window;
         self.rebase_defects();
         let Some(found) = found else {
