@@ -163,6 +163,21 @@ impl AddressList {
 /// Octets of a domain literal; an address has no more than 255 in its domain.
 const MAX_LITERAL: usize = 300;
 
+/// Octets that end a display name of plain words.
+static SPECIAL: [bool; 256] = octets(b"<,;:(\"[\\@>)");
+/// Octets that no plain address has.
+static END: [bool; 256] = octets(b"<,;:(\"[\\>) \t\r\n");
+
+const fn octets(listed: &[u8]) -> [bool; 256] {
+    let mut table = [false; 256];
+    let mut n = 0;
+    while n < listed.len() {
+        table[listed[n] as usize] = true;
+        n += 1;
+    }
+    table
+}
+
 /// Reads one field value, in one pass and without recursion.
 struct Reader<'l, 'a> {
     list: &'l mut AddressList,
@@ -179,6 +194,13 @@ impl Reader<'_, '_> {
     fn run(&mut self) {
         self.list.words.clear();
         while let Some(byte) = self.cursor.peek() {
+            if self.list.words.is_empty()
+                && self.comment.is_none()
+                && !self.after_angle
+                && self.usual()
+            {
+                continue;
+            }
             match byte {
                 b' ' | b'\t' | b'\r' | b'\n' => self.cursor.skip_blanks(),
                 b'(' => {
@@ -211,6 +233,96 @@ impl Reader<'_, '_> {
         }
         self.plain();
         self.end_group();
+    }
+
+    /// `Some Words <local@domain>`, `"Some Words" <local@domain>` or `local@domain`, up to a comma or the end: what nearly all
+    /// addresses are. False, with nothing done, for anything else.
+    fn usual(&mut self) -> bool {
+        self.cursor.skip_blanks();
+        let rest = self.cursor.slice(self.cursor.at..self.cursor.end);
+        let (name, after) = match rest.strip_prefix(b"\"") {
+            Some(quoted) => {
+                let Some(close) = memchr::memchr2(b'"', b'\\', quoted)
+                    .filter(|at| quoted.get(*at) == Some(&b'"'))
+                else {
+                    return false;
+                };
+                let after = quoted
+                    .get(close + 1..)
+                    .unwrap_or_default()
+                    .trim_ascii_start();
+                if !after.starts_with(b"<") {
+                    return false;
+                }
+                (quoted.get(..close).unwrap_or_default(), after)
+            }
+            None => {
+                let length = rest
+                    .iter()
+                    .position(|b| SPECIAL[*b as usize])
+                    .unwrap_or(rest.len());
+                if rest.get(length) == Some(&b'@') {
+                    return self.usual_bare(rest);
+                }
+                rest.split_at_checked(length).unwrap_or((rest, b""))
+            }
+        };
+        let Some(inside) = after.strip_prefix(b"<") else {
+            return false;
+        };
+        let length = inside
+            .iter()
+            .position(|b| END[*b as usize])
+            .unwrap_or(inside.len());
+        let (address, tail) = inside.split_at_checked(length).unwrap_or((inside, b""));
+        let Some(tail) = tail.strip_prefix(b">") else {
+            return false;
+        };
+        let Ok(address) = std::str::from_utf8(address) else {
+            return false;
+        };
+        let left = tail.trim_ascii_start();
+        if !left.is_empty() && !left.starts_with(b",") {
+            return false;
+        }
+        let name = name.trim_ascii();
+        let decode = self.decode;
+        let address = self.list.push(|out| out.push_str(address));
+        let name = (!name.is_empty()).then(|| {
+            self.list
+                .push(|out| name_text(name, false, decode, out.len(), out))
+        });
+        let name = name.filter(|range| range.start < range.end);
+        self.list.items.push(Item::Mailbox {
+            name,
+            address,
+            route: None,
+        });
+        self.cursor.at = self.cursor.end - left.len() + usize::from(!left.is_empty());
+        true
+    }
+
+    fn usual_bare(&mut self, rest: &[u8]) -> bool {
+        let length = rest
+            .iter()
+            .position(|b| END[*b as usize])
+            .unwrap_or(rest.len());
+        let (address, tail) = rest.split_at_checked(length).unwrap_or((rest, b""));
+        let left = tail.trim_ascii_start();
+        let (Ok(address), true) = (
+            std::str::from_utf8(address),
+            left.is_empty() || left.starts_with(b","),
+        ) else {
+            return false;
+        };
+        let address = self.list.push(|out| out.push_str(address));
+        self.list.items.push(Item::Mailbox {
+            name: None,
+            address,
+            route: None,
+        });
+        self.cursor.at = self.cursor.end - left.len() + usize::from(!left.is_empty());
+        true
     }
 
     /// Octets up to the next that has a meaning. A domain literal and encoded words may hold such octets.

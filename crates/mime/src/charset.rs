@@ -64,17 +64,28 @@ static SINGLE: [&encoding_rs::Encoding; 26] = [
     encoding_rs::IBM866,
 ];
 
-/// The upper halves of [`SINGLE`], made when first asked for; U+FFFD where there is no character.
-static UPPER: [OnceLock<[char; 128]>; SINGLE.len()] = [const { OnceLock::new() }; SINGLE.len()];
+/// For each octet its UTF-8 form, the first octet lowest, and above it in the highest octet the form's length, with bit 7 set
+/// where there is no character (U+FFFD stands for it).
+type Table = [u32; 256];
 
-fn upper_half(charset: u8) -> Option<&'static [char; 128]> {
-    let (slot, encoding) = (UPPER.get(charset as usize)?, SINGLE.get(charset as usize)?);
+const NO_CHARACTER: u32 = 1 << 31;
+
+/// Tables of [`SINGLE`], made when first asked for.
+static TABLES: [OnceLock<Box<Table>>; SINGLE.len()] = [const { OnceLock::new() }; SINGLE.len()];
+
+fn table(charset: u8) -> Option<&'static Table> {
+    let (slot, encoding) = (TABLES.get(charset as usize)?, SINGLE.get(charset as usize)?);
     Some(slot.get_or_init(|| {
-        let mut table = ['\u{FFFD}'; 128];
-        for (octet, c) in (128..=255u8).zip(&mut table) {
+        let mut table = Box::new([0; 256]);
+        for (octet, entry) in (0..=255u8).zip(table.iter_mut()) {
             let octets = [octet];
-            let (text, _) = encoding.decode_without_bom_handling(&octets);
-            *c = text.chars().next().unwrap_or('\u{FFFD}');
+            let (text, bad) = encoding.decode_without_bom_handling(&octets);
+            let mut form = [0; 4];
+            for (to, from) in form.iter_mut().zip(text.bytes()) {
+                *to = from;
+            }
+            let bad = if bad { NO_CHARACTER } else { 0 };
+            *entry = u32::from_le_bytes(form) | (text.len() as u32) << 24 | bad;
         }
         table
     }))
@@ -197,28 +208,53 @@ pub(crate) fn guess(bytes: &[u8], out: &mut String) -> bool {
     }
 }
 
-/// Short texts go octet by octet; a body is worth setting a converter up.
+/// Every octet becomes up to three, written as four of which the next one covers the rest: no branch for each.
 fn single(bytes: &[u8], charset: u8, out: &mut String) -> bool {
-    const SHORT: usize = 256;
-    if bytes.len() > SHORT {
-        return SINGLE
-            .get(charset as usize)
-            .is_some_and(|found| whatwg(bytes, found, out));
-    }
-    let Some(upper) = upper_half(charset) else {
+    const PIECE: usize = 512;
+    let Some(table) = table(charset) else {
         return false;
     };
-    let mut whole = true;
-    out.reserve(bytes.len() + bytes.len() / 2);
-    for byte in bytes {
-        let c = match byte.checked_sub(128) {
-            Some(high) => upper.get(high as usize).copied().unwrap_or('\u{FFFD}'),
-            None => *byte as char,
-        };
-        whole &= c != '\u{FFFD}';
-        out.push(c);
+    let mut seen = 0;
+    let mut buffer = [0u8; PIECE * 3 + 4];
+    for piece in bytes.chunks(PIECE) {
+        let mut filled = 0;
+        let (blocks, rest) = piece.as_chunks::<16>();
+        for block in blocks {
+            if block.is_ascii()
+                && let Some(to) = buffer.get_mut(filled..filled + 16)
+            {
+                to.copy_from_slice(block);
+                filled += 16;
+            } else {
+                filled = convert(block, table, &mut buffer, filled, &mut seen);
+            }
+        }
+        filled = convert(rest, table, &mut buffer, filled, &mut seen);
+        match simdutf8::basic::from_utf8(buffer.get(..filled).unwrap_or_default()) {
+            Ok(text) => out.push_str(text),
+            Err(_) => return false,
+        }
     }
-    whole
+    seen & NO_CHARACTER == 0
+}
+
+#[inline(always)]
+fn convert(
+    octets: &[u8],
+    table: &Table,
+    buffer: &mut [u8],
+    mut filled: usize,
+    seen: &mut u32,
+) -> usize {
+    for octet in octets {
+        let entry = table[*octet as usize];
+        if let Some(to) = buffer.get_mut(filled..filled + 4) {
+            to.copy_from_slice(&entry.to_le_bytes());
+        }
+        filled += (entry >> 24 & 7) as usize;
+        *seen |= entry;
+    }
+    filled
 }
 
 fn utf8(bytes: &[u8], out: &mut String) -> bool {

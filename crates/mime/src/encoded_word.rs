@@ -33,10 +33,12 @@ pub fn text(raw: &[u8]) -> Cow<'_, str> {
 /// The text if it is printable ASCII without anything like an encoded word: what most values are.
 pub(crate) fn simple(raw: &[u8]) -> Option<&str> {
     // Without an early end, so that it is done many octets at a time.
-    let odd = raw
-        .iter()
-        .fold(false, |odd, b| odd | !(b' '..127).contains(b));
-    if odd || find_word(raw).is_some() {
+    let (mut odd, mut equals) = (false, false);
+    for b in raw {
+        odd |= !(b' '..127).contains(b);
+        equals |= *b == b'=';
+    }
+    if odd || (equals && find_word(raw).is_some()) {
         return None;
     }
     std::str::from_utf8(raw).ok()
