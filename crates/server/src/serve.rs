@@ -156,6 +156,9 @@ async fn serve(config: Config, store: Store, ready: impl FnOnce()) -> Result<(),
     admin::serve(&folder, store.clone())?;
     let opened = Shared::new(config, Db::new(store), tls);
     let shared = Arc::new(opened.map_err(|error| Error::Store { folder, error })?);
+    if bound.is_empty() {
+        tracing::warn!("the table listen of the configuration is empty: nobody can connect");
+    }
     let mut listeners = JoinSet::new();
     for bound in bound {
         tracing::info!(service = %bound.service(), address = bound.address(), "listening");

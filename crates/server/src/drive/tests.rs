@@ -56,6 +56,9 @@ impl Session for Toy {
         self.closed
     }
     fn tls_started(&mut self, _: &TlsInfo) {}
+    fn is_progress(event: &String) -> bool {
+        event != "data"
+    }
 }
 
 struct Echo {
@@ -67,6 +70,7 @@ impl Handler<Toy> for Echo {
     async fn handle(&mut self, link: &mut Link<Toy>, event: String) -> Result<Next, Gone> {
         match event.as_str() {
             "end" => link.session.closed = true,
+            "data" => {}
             "boom" => panic!("as the test wants"),
             "big" => {
                 for _ in 0..100 {
@@ -189,6 +193,26 @@ async fn silence_ends_and_a_trickle_is_silence() {
     run.hear("timeout\n").await;
     assert_eq!(start.elapsed().as_secs(), SILENCE.as_secs());
     run.hear_end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn pieces_of_a_message_count_by_their_octets() {
+    let mut run = start();
+    let start = Instant::now();
+    for _ in 0..8 {
+        run.say("data\n").await;
+        tokio::time::sleep(SILENCE / 10).await;
+    }
+    run.hear("timeout\n").await;
+    assert_eq!(start.elapsed().as_secs(), SILENCE.as_secs());
+    run.hear_end().await;
+    let mut run = self::start();
+    for _ in 0..30 {
+        run.say(&"data\n".repeat(PROGRESS_OCTETS / 10)).await;
+        tokio::time::sleep(SILENCE / 10).await;
+    }
+    run.say("still here\n").await;
+    run.hear("still here\n").await;
 }
 
 #[tokio::test]
