@@ -12,6 +12,7 @@ use std::sync::PoisonError;
 use crate::engine::sqlite::{Connection, Role};
 use crate::error::{Error, Result};
 use crate::pack;
+use crate::returning;
 use crate::store::Store;
 
 /// Octets compared at both ends to recognise a pack: its header has a random number, its end the last checksummed record.
@@ -47,8 +48,9 @@ impl Store {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let partial = folder.join("waxwing.db.partial");
-        remove_if_there(&partial)?;
-        Connection::open(&self.inner.folder.join("waxwing.db"), Role::Writer)?.copy_to(&partial)?;
+        let database = Connection::open(&self.inner.folder.join("waxwing.db"), Role::Writer)?;
+        returning::copy(&database, &partial)?;
+        drop(database);
         let snapshot = File::open(&partial)?;
         snapshot.sync_all()?;
         let mut report = BackupReport {
@@ -126,11 +128,4 @@ fn same(a: &mut File, b: &mut File, length: u64) -> Result<bool> {
         }
     }
     Ok(true)
-}
-
-fn remove_if_there(path: &Path) -> Result<()> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
-        _ => Ok(()),
-    }
 }

@@ -26,6 +26,7 @@ mod pack;
 mod readers;
 mod reserve;
 mod resolve;
+mod returning;
 mod schema;
 mod snapshot;
 mod store;

@@ -9,17 +9,20 @@ use std::sync::PoisonError;
 
 use crate::engine::values;
 use crate::error::{Error, Result};
+use crate::schema;
 use crate::store::Store;
 use crate::types::BodyRef;
 
 /// A body that has not been placed after this many seconds never is: its session is long gone.
 const PLACED_WITHIN: i64 = 3_600;
+/// For so many seconds after a migration nothing is moved: the snapshot from before it still says where bodies are.
+const SNAPSHOT_KEPT: i64 = 7 * 86_400;
 /// Bodies whose rows are moved in one write.
 const AT_ONCE: usize = 256;
 
 impl Store {
     /// Housekeeping: copies mostly dead packs and drops them. Call now and then (hourly, and when the disk is full). Returns
-    /// octets given back.
+    /// octets given back. For a week after a migration it does nothing unless space is short, so that one can go back.
     pub fn maintain(&self) -> Result<u64> {
         let _alone = self
             .inner
@@ -27,6 +30,9 @@ impl Store {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let now = self.inner.options.clock.now();
+        if !self.inner.reserve.low() && self.migrated_since(now.saturating_sub(SNAPSHOT_KEPT))? {
+            return Ok(0);
+        }
         let settled: BTreeMap<u32, u64> = self
             .inner
             .packs
@@ -60,6 +66,17 @@ impl Store {
             }
         }
         Ok(freed)
+    }
+
+    fn migrated_since(&self, since: i64) -> Result<bool> {
+        for entry in std::fs::read_dir(self.inner.folder.join("snapshots"))? {
+            let name = entry?.file_name();
+            let taken = name.to_str().and_then(schema::snapshot_time);
+            if taken.is_some_and(|taken| taken > since) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn empty_pack(&self, number: u32) -> Result<()> {

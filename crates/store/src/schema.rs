@@ -9,6 +9,7 @@ use std::path::Path;
 use crate::engine::sqlite::Connection;
 use crate::engine::{Sql, values};
 use crate::error::{Error, Result};
+use crate::returning;
 use crate::types::Timestamp;
 
 /// All migrations; the position is the version they start from.
@@ -56,6 +57,15 @@ pub(crate) fn version(connection: &Connection) -> Result<i64> {
     sql.number("SELECT MAX(version) FROM schema_version", &[])
 }
 
+/// When a snapshot with this file name was taken.
+pub(crate) fn snapshot_time(name: &str) -> Option<Timestamp> {
+    let (_, time) = name
+        .strip_suffix(".db")?
+        .strip_prefix("waxwing-version-")?
+        .split_once("-at-")?;
+    time.parse().ok()
+}
+
 fn step(connection: &Connection, sql: &str, version: i64) -> Result<()> {
     connection.script(&render(sql))?;
     connection.execute("DELETE FROM schema_version", &[])?;
@@ -85,12 +95,7 @@ fn render(sql: &str) -> String {
 fn snapshot(connection: &Connection, folder: &Path, version: i64, now: Timestamp) -> Result<()> {
     let name = folder.join(format!("waxwing-version-{version}-at-{now}.db"));
     let partial = name.with_extension("partial");
-    match std::fs::remove_file(&partial) {
-        Ok(()) => {}
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error.into()),
-    }
-    connection.copy_to(&partial)?;
+    returning::copy(connection, &partial)?;
     File::open(&partial)?.sync_all()?;
     std::fs::rename(&partial, &name)?;
     File::open(folder)?.sync_all()?;
@@ -102,7 +107,7 @@ mod tests {
     use super::*;
     use crate::engine::sqlite::Role;
 
-    const FIRST: &str = "CREATE TABLE a (x BIGINT NOT NULL); INSERT INTO a (x) VALUES (7)";
+    const FIRST: &str = "CREATE TABLE setting (name TEXT NOT NULL PRIMARY KEY, value {blob} NOT NULL) {clustered}; CREATE TABLE a (x BIGINT NOT NULL); INSERT INTO a (x) VALUES (7)";
     const SECOND: &str = "CREATE TABLE b (y {blob}) ; UPDATE a SET x = x + 1";
 
     #[test]
@@ -120,6 +125,7 @@ mod tests {
             ),
             (2, 8)
         );
+        assert_eq!(snapshot_time("waxwing-version-1-at-200.db"), Some(200));
         let old = Connection::open(
             &folder.path().join("waxwing-version-1-at-200.db"),
             Role::Writer,

@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::pack::Packs;
 use crate::readers::Readers;
 use crate::reserve::Reserve;
+use crate::returning;
 use crate::schema;
 use crate::snapshot::Snapshot;
 use crate::tx::Tx;
@@ -74,7 +75,7 @@ pub(crate) struct Inner {
     pub(crate) readers: Readers,
     writer: Arc<Writer>,
     views: Arc<Registry>,
-    reserve: Arc<Reserve>,
+    pub(crate) reserve: Arc<Reserve>,
     checkpointer: Arc<Checkpointer>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     recent: Mutex<HashMap<(AccountId, MailboxId), u32>>,
@@ -100,6 +101,7 @@ impl Store {
             &folder.join("snapshots"),
             options.clock.now(),
         )?;
+        returning::settle(&connection)?;
         // The write-ahead log's name as well: the first migration or this checkpoint has created it.
         connection.checkpoint(true)?;
         options.disk.sync_folder(&folder)?;

@@ -371,3 +371,115 @@ fn a_reader_that_stays_hinders_nobody_and_the_log_does_not_grow_for_ever() {
     let after = write(160);
     assert!(after < held + (90 << 20), "{held} {after}");
 }
+
+#[test]
+fn after_going_back_to_a_backup_no_uid_or_modseq_is_given_again() {
+    let store = Checked::new();
+    let a = store.account("a@example.test");
+    let inbox = store.inbox(a);
+    for n in 0..3 {
+        store.send(&[a], &message(n));
+    }
+    let target = Arc::new(tempfile::tempdir().unwrap());
+    store.backup(target.path()).unwrap();
+    // Clients see these, and these changes, and then they are lost.
+    let lost = store.send(&[a], &message(3))[0].clone().unwrap();
+    let change = support::flags(FlagMode::Add, Flags::SEEN);
+    let seen = store
+        .write(move |tx| tx.store_flags(a, inbox, &[1..=2], &change))
+        .unwrap();
+    let created = store
+        .write(move |tx| tx.create_mailbox(a, "later", None))
+        .unwrap();
+
+    let restored = Checked::at(target, |_| {});
+    let row = restored
+        .read(|s| s.mailbox_by_id(a, inbox))
+        .unwrap()
+        .unwrap();
+    assert_eq!(row.uid_validity, lost.uid_validity, "caches stay good");
+    assert!(row.highest_modseq > seen.modseq.unwrap());
+    let picture = restored.view(a, inbox).unwrap().snapshot();
+    assert_eq!(
+        picture.iter().map(|(_, e)| e.uid).collect::<Vec<_>>(),
+        [1, 2, 3]
+    );
+    assert!(
+        picture
+            .iter()
+            .all(|(_, e)| e.modseq > seen.modseq.unwrap() && e.flags == Flags::NONE)
+    );
+    let new = restored.send(&[a], &message(9))[0].clone().unwrap();
+    assert!(new.uid > lost.uid && new.message > lost.message);
+    let again = restored
+        .write(move |tx| tx.create_mailbox(a, "later", None))
+        .unwrap();
+    assert!(again.id > created.id && again.uid_validity > created.uid_validity);
+    // Once is enough.
+    let restored = restored.reopen();
+    assert_eq!(
+        restored.send(&[a], &message(10))[0].as_ref().unwrap().uid,
+        new.uid + 1
+    );
+}
+
+/// Going back to an older database after housekeeping moved what it refers to.
+#[test]
+fn bodies_that_were_moved_since_are_found_again() {
+    let store = Checked::with(|options| options.pack_size = 2_000);
+    let a = store.account("a@example.test");
+    let inbox = store.inbox(a);
+    for n in 0..40 {
+        store.send(&[a], &message(n));
+    }
+    let gone: Vec<UidRange> = (1..=40)
+        .filter(|uid| uid % 5 != 0)
+        .map(|uid| uid..=uid)
+        .collect();
+    store
+        .write(move |tx| tx.expunge(a, inbox, &gone, false))
+        .unwrap();
+    let backup = tempfile::tempdir().unwrap();
+    store.backup(backup.path()).unwrap();
+    // While a snapshot is young nothing moves.
+    store.clock.0.fetch_add(7_200, Ordering::Relaxed);
+    let young = store
+        .folder
+        .path()
+        .join("snapshots/waxwing-version-1-at-1700000000.db");
+    std::fs::write(&young, b"").unwrap();
+    assert_eq!(store.maintain().unwrap(), 0);
+    store.clock.0.fetch_add(8 * 86_400, Ordering::Relaxed);
+    assert!(store.maintain().unwrap() > 0);
+    let (store, folder) = store.unchecked();
+    store.close();
+    std::fs::copy(
+        backup.path().join("waxwing.db"),
+        folder.path().join("waxwing.db"),
+    )
+    .unwrap();
+    let store = Store::open(
+        folder.path(),
+        Options {
+            reserve: 0,
+            ..Options::default()
+        },
+    )
+    .unwrap();
+    assert!(!store.check(false).unwrap().findings.is_empty());
+    assert!(
+        store
+            .check(true)
+            .unwrap()
+            .findings
+            .iter()
+            .all(|f| f.repaired)
+    );
+    assert!(store.check(false).unwrap().findings.is_empty());
+    let found = store.read(|s| s.maildrop(a)).unwrap().messages;
+    assert_eq!(found.len(), 8);
+    for m in found {
+        assert_eq!(store.body(&m.body).unwrap(), message(m.uid - 1));
+    }
+    store.close();
+}

@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::message::body_ref;
 use crate::store::Store;
 use crate::types::*;
-use repair::Fix;
+use repair::{Fix, Records};
 
 /// Findings listed; a store with more is told so.
 const FINDINGS: usize = 10_000;
@@ -117,8 +117,9 @@ impl Store {
     fn settle(&self, problems: Problems, repair: bool, report: &mut CheckReport) -> Result<bool> {
         let more = problems.more;
         let mut any = false;
+        let mut records = Records::default();
         for Problem { text, fix } in problems.list {
-            let repaired = repair && self.mend(fix, &text)?;
+            let repaired = repair && self.mend(fix, &text, &mut records)?;
             any |= repaired;
             report.findings.push(Finding { text, repaired });
         }
@@ -208,7 +209,7 @@ impl Store {
             Err(error @ (Error::Corrupt(_) | Error::NotFound(_) | Error::Io(_))) => {
                 let account = self.name(account)?;
                 problems.add(
-                    Fix::None,
+                    Fix::Body(body.id),
                     format!(
                         "a message of {account} is damaged (pack {}, offset {}): {error}",
                         body.pack, body.offset

@@ -1,5 +1,7 @@
 //! Mending. Each repair is a write of its own and looks again before it acts, so that it is right beside a running server.
 
+use std::collections::HashMap;
+
 use crate::change::{MailboxChange, Patch};
 use crate::engine::values;
 use crate::error::{Error, Result};
@@ -30,7 +32,7 @@ pub(crate) enum Fix {
     MessageReferences(AccountId, MessageId, i64),
     /// Likewise for bodies.
     BodyReferences(BodyId, i64),
-    /// Find the record in the packs.
+    /// Find a sound record in the packs: after going back to an older database it may have been moved since.
     Body(BodyId),
     /// Count a mailbox anew.
     MailboxCounts(AccountId, MailboxId),
@@ -40,13 +42,17 @@ pub(crate) enum Fix {
     Reparse(AccountId, MessageId, Box<Content>),
 }
 
+/// Where the records of each body are, read through the packs when first asked.
+#[derive(Default)]
+pub(super) struct Records(Option<HashMap<BodyId, Vec<BodyRef>>>);
+
 impl Store {
     /// Mends one problem; whether it did.
-    pub(super) fn mend(&self, fix: Fix, text: &str) -> Result<bool> {
+    pub(super) fn mend(&self, fix: Fix, text: &str, records: &mut Records) -> Result<bool> {
         let found = match fix {
             Fix::None => return Ok(false),
             // Reading through packs is too slow for the writer's turn.
-            Fix::Body(body) => match self.find_body(body)? {
+            Fix::Body(body) => match self.find_body(body, records)? {
                 None => return Ok(false),
                 found => found,
             },
@@ -62,28 +68,33 @@ impl Store {
         }
     }
 
-    /// Looks for a body's record in all packs.
-    fn find_body(&self, wanted: BodyId) -> Result<Option<BodyRef>> {
-        for (number, _) in self.inner.packs.all()? {
-            let mut found = None;
-            self.inner.packs.scan(number, &mut |offset, fixed| {
-                if fixed.id == wanted {
-                    found = Some(BodyRef {
-                        id: wanted,
-                        pack: number,
-                        offset,
-                        length: fixed.record_length(),
-                        size: fixed.size,
-                    });
-                }
-            })?;
-            if let Some(body) = found
-                && self.inner.packs.read(&body).is_ok()
-            {
-                return Ok(Some(body));
-            }
+    /// A sound record of a body, in any pack.
+    fn find_body(&self, wanted: BodyId, records: &mut Records) -> Result<Option<BodyRef>> {
+        if records.0.is_none() {
+            records.0 = Some(self.all_records()?);
         }
-        Ok(None)
+        let candidates = records.0.as_ref().and_then(|all| all.get(&wanted));
+        let mut candidates = candidates.into_iter().flatten();
+        Ok(candidates
+            .find(|body| self.inner.packs.read(body).is_ok())
+            .copied())
+    }
+
+    fn all_records(&self) -> Result<HashMap<BodyId, Vec<BodyRef>>> {
+        let mut all: HashMap<BodyId, Vec<BodyRef>> = HashMap::new();
+        for (pack, _) in self.inner.packs.all()? {
+            self.inner.packs.scan(pack, &mut |offset, fixed| {
+                let body = BodyRef {
+                    id: fixed.id,
+                    pack,
+                    offset,
+                    length: fixed.record_length(),
+                    size: fixed.size,
+                };
+                all.entry(fixed.id).or_default().push(body);
+            })?;
+        }
+        Ok(all)
     }
 }
 
@@ -125,7 +136,8 @@ fn mend(tx: &mut Tx<'_>, fix: Fix, found: Option<BodyRef>) -> Result<()> {
             None => Err(Error::NotFound("body")),
             Some(body) => {
                 let sql = "INSERT INTO body (body_id, pack, position, length, size, refs) SELECT $1, $2, $3, $4, $5, COUNT(*) \
-                           FROM message m WHERE m.body_id = $1 ON CONFLICT (body_id) DO NOTHING";
+                           FROM message m WHERE m.body_id = $1 ON CONFLICT (body_id) \
+                       DO UPDATE SET pack = excluded.pack, position = excluded.position, length = excluded.length";
                 let values = values![body.id, body.pack, body.offset, body.length, body.size];
                 tx.sql.execute(sql, values).map(|_| ())
             }
