@@ -423,6 +423,10 @@ fn mailboxes_come_and_go() {
     c.ok("CREATE Work/");
     assert_eq!(c.no("CREATE Work").code(), "ALREADYEXISTS");
     c.no("CREATE inbox");
+    assert_eq!(c.no("CREATE Outgoing (USE (\\Sent))").code(), "USEATTR");
+    c.ok("DELETE Sent");
+    c.ok("CREATE Outgoing (USE (\\Sent))");
+    assert!(c.ok("LIST (SPECIAL-USE) \"\" Out*").lines()[0].contains("\\Sent"));
     c.ok("CREATE Work/a/b");
     c.append("Work/a", &plain("kept", "x"));
     c.ok("RENAME Work Job");

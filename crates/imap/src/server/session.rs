@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use wire::input::Input;
 use wire::output::Output;
+use wire::sasl::Mechanism;
 
 use super::framing::{Framing, Open};
 use super::{Config, Event, Fetch};
@@ -138,6 +139,13 @@ impl Session {
         self.bad = 0;
         self.utf8 = false;
         self.client_id = None;
+    }
+
+    /// Offers a mechanism no more: what TLS agreed on does not allow it.
+    pub fn withdraw(&mut self, mechanism: Mechanism) {
+        self.config
+            .mechanisms
+            .retain(|offered| *offered != mechanism);
     }
 
     /// Writes an untagged response: as part of the open command, or while idling.

@@ -127,7 +127,15 @@ async fn see(
         .shared
         .db
         .write(move |tx| tx.store_flags(account, mailbox, &stored, &change));
-    write.await?;
+    match write.await {
+        Ok(_) => {}
+        // A full disk shall not keep anybody from reading.
+        Err(error) if error.is_temporary() => {
+            tracing::warn!(%error, "what is read is not marked as seen");
+            return Ok(Vec::new());
+        }
+        Err(error) => return Err(error.into()),
+    }
     let selected = imap.selected()?;
     selected
         .sync_but(link, expunges, |entry| holds(&uids, entry.uid))

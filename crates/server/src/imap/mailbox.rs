@@ -4,8 +4,12 @@
 //! client is told with OLDNAME (RFC 9051 §6.3.9.7).
 
 use ::imap::{Capability, Code, ListEntry, MailboxName, Reply, SpecialUse, Status, Untagged};
+use ::store::Error;
 
 use super::{Answer, Imap, Link};
+
+/// RFC 6154 §3: the mailbox cannot have that use.
+const USE_TAKEN: Reply = Reply::coded(Status::No, Code::UseAttr, "another mailbox has that use");
 
 /// CREATE, with the special use of RFC 6154 §3.
 pub async fn create(
@@ -32,7 +36,11 @@ pub async fn create(
         .shared
         .db
         .write(move |tx| tx.create_mailbox(account, wanted.as_str(), special_use))
-        .await?;
+        .await;
+    let created = match created {
+        Err(Error::Conflict(_)) if special_use.is_some() => return Ok(USE_TAKEN),
+        created => created?,
+    };
     tell_normalised(link, name, &created.name);
     Ok(Reply::ok("created"))
 }

@@ -36,6 +36,7 @@ use std::time::Duration;
 use ::imap::server::{Config, Event, Limits, Session};
 use ::imap::{Command, Reply};
 use ::store::AccountId;
+use wire::sasl::Mechanism;
 
 use crate::auth::{Exchange, Origin};
 use crate::budget::Permit;
@@ -260,7 +261,11 @@ impl drive::Session for Session {
     fn closed(&self) -> bool {
         Session::closed(self)
     }
-    fn tls_started(&mut self, _: &TlsInfo) {
+    fn tls_started(&mut self, tls: &TlsInfo) {
+        if tls.exporter.is_none() {
+            // RFC 9266 §4.2: TLS 1.2 gives no sound channel binding.
+            self.withdraw(Mechanism::ScramSha256Plus);
+        }
         Session::tls_started(self);
     }
 }
