@@ -33,8 +33,8 @@ pub enum Unusable {
     /// Over [`LENGTH_LIMIT`].
     #[error("the password is longer than 1,024 octets")]
     TooLong,
-    /// SASLprep (RFC 4013) forbids a character.
-    #[error("the password holds characters that clients cannot send (controls or unassigned ones)")]
+    /// A control character, which no client can send.
+    #[error("the password holds a control character, which clients cannot send")]
     Forbidden,
 }
 
@@ -46,27 +46,33 @@ pub fn seal(password: &Secret) -> Result<store::Secret, Unusable> {
     if password.expose().len() > LENGTH_LIMIT {
         return Err(Unusable::TooLong);
     }
-    // Both verifiers are made of the prepared form, so that a password works the same with every mechanism.
-    let prepared = Secret::new(prepare(password.expose()).ok_or(Unusable::Forbidden)?);
+    let spelling = spelling(password).ok_or(Unusable::Forbidden)?;
     let salt: [u8; 16] = super::random();
     let argon2_salt =
         SaltString::encode_b64(&super::random::<16>()).map_err(|_| Unusable::Forbidden)?;
     let argon2 = argon2()
-        .hash_password(prepared.expose().as_bytes(), &argon2_salt)
+        .hash_password(spelling.expose().as_bytes(), &argon2_salt)
         .map_err(|_| Unusable::Forbidden)?
         .to_string();
-    let keys = wire::sasl::ScramKeys::derive(prepared.expose(), &salt, SCRAM_ITERATIONS)
-        .map_err(|_| Unusable::Forbidden)?;
-    let scram = store::ScramKeys {
+    let keys = wire::sasl::ScramKeys::derive(spelling.expose(), &salt, SCRAM_ITERATIONS);
+    let scram = keys.ok().map(|keys| store::ScramKeys {
         salt: keys.salt.clone(),
         iterations: keys.iterations,
         stored_key: keys.stored_key.to_vec(),
         server_key: keys.server_key.to_vec(),
-    };
-    Ok(store::Secret {
-        argon2,
-        scram: Some(scram),
-    })
+    });
+    Ok(store::Secret { argon2, scram })
+}
+
+/// The octets that stand for a password: the prepared form, so that it works the same with every mechanism. SASLprep
+/// knows Unicode 3.2 (2002) and one direction of writing; what it refuses, an emoji for one, is taken as it is and
+/// works where the password itself is sent, while SCRAM has no keys for it.
+fn spelling(password: &Secret) -> Option<Secret> {
+    match prepare(password.expose()) {
+        Some(prepared) => Some(Secret::new(prepared)),
+        None if password.expose().chars().any(char::is_control) => None,
+        None => Some(password.clone()),
+    }
 }
 
 fn argon2() -> Argon2<'static> {
@@ -153,11 +159,11 @@ impl Hasher {
 
 fn verify(stored: &str, password: &Secret, memory: &mut Vec<Block>) -> bool {
     // An impossible password costs the same work.
-    let prepared = Secret::new(prepare(password.expose()).unwrap_or_default());
-    let computed = compute(stored, &prepared, memory);
+    let spelling = spelling(password).unwrap_or_default();
+    let computed = compute(stored, &spelling, memory);
     let right = computed
         .is_some_and(|(computed, expected)| bool::from(computed.ct_eq(expected.as_bytes())));
-    right && !prepared.expose().is_empty()
+    right && !spelling.expose().is_empty()
 }
 
 /// The hash of `password` with the salt and parameters of `stored`, and the one that is stored.
@@ -213,6 +219,19 @@ mod tests {
             PasswordHash::new(&hasher.dummy).is_ok(),
             "the dummy must cost real work"
         );
+    }
+
+    /// An emoji is newer than SASLprep's Unicode, and mixed directions are against its rules: no SCRAM, but a login.
+    #[tokio::test]
+    async fn what_saslprep_refuses_works_without_scram() {
+        let hasher = Hasher::new();
+        for text in ["\u{1f600} p\u{e4}ss", "\u{5e9}\u{5dc}\u{5d5}\u{5dd}1a"] {
+            let sealed = seal(&Secret::from(text)).unwrap();
+            assert_eq!(sealed.scram, None);
+            let stored = Some(sealed.argon2);
+            assert!(hasher.verify(stored.clone(), Secret::from(text)).await);
+            assert!(!hasher.verify(stored, Secret::from("\u{1f601}")).await);
+        }
     }
 
     #[test]
