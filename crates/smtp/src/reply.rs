@@ -198,6 +198,8 @@ replies! {
     SENDER_NOT_OWNED = 550 5 . 7 . 1 "This sender address does not belong to your account";
     /// From is missing, doubled or malformed.
     BAD_FROM = 550 5 . 6 . 0 "Message refused: it needs exactly one well-formed From field";
+    /// The first line begins with a blank: it would continue the trace field put before it.
+    BAD_FIRST_LINE = 550 5 . 6 . 0 "Message refused: its first line begins with a blank";
     /// SMTPUTF8 was needed and not asked for (RFC 6531 §3.5).
     UTF8_REQUIRED = 553 5 . 6 . 7 "Internationalised address without SMTPUTF8";
     /// The message is larger than the limit (RFC 1870 §6).

@@ -120,6 +120,10 @@ fn check_header(message: &[u8], header: usize) -> Result<(), Reply> {
     if header > HEADER_LIMIT {
         return Err(reply::HEADER_TOO_BIG);
     }
+    // It would become part of our Received or Message-ID, and hide a From from some readers (A29).
+    if message.starts_with(b" ") || message.starts_with(b"\t") {
+        return Err(reply::BAD_FIRST_LINE);
+    }
     let (mut fields, mut hops) = (0_usize, 0_usize);
     for field in mime::header::fields(message, 0..header) {
         fields = fields.saturating_add(1);
@@ -189,6 +193,16 @@ mod tests {
         );
         let long = [b"To: ".to_vec(), b"a@b.example,\r\n ".repeat(100_000)].concat();
         assert_eq!(check(&long), Err(reply::HEADER_TOO_BIG));
+    }
+
+    /// A29: a first line that would continue the trace field put before it.
+    #[test]
+    fn a29_first_line_that_continues() {
+        for message in [" From: a@b.example\r\nFrom: c@b.example\r\n\r\n", "\tx\r\n"] {
+            let message = message.as_bytes();
+            let checked = check_header(message, header_end(message));
+            assert_eq!(checked, Err(reply::BAD_FIRST_LINE));
+        }
     }
 
     #[test]

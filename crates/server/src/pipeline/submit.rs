@@ -122,12 +122,40 @@ fn addresses(field: &mime::Field<'_>) -> Result<Vec<String>, Reply> {
             Mailbox::parse(mailbox.address.as_bytes(), true).map_err(|_| reply::BAD_FROM)?;
         found.push(parsed.to_string());
     }
-    // As many `@` in the field as addresses, comments and display names in quotes aside: nothing was overlooked.
     if found.is_empty() {
-        Err(reply::BAD_FROM)
-    } else {
-        Ok(found)
+        return Err(reply::BAD_FROM);
     }
+    // As many `@` as addresses: nothing was overlooked. Otherwise the field says something that looks like an address
+    // where a name belongs, and some programs show that one: it must be the user's too.
+    let bare = bare_text(field.value());
+    if bare.matches('@').count() > found.len() {
+        for word in bare.split([' ', '\t', '\r', '\n', '<', '>', ',', ';', ':']) {
+            if word.contains('@') {
+                let parsed = Mailbox::parse(word.as_bytes(), true).map_err(|_| reply::BAD_FROM)?;
+                found.push(parsed.to_string());
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// A structured field's text without quoted strings and comments (RFC 5322 §3.2.2, §3.2.4).
+fn bare_text(value: &[u8]) -> String {
+    let mut bare = String::new();
+    let (mut quoted, mut comments) = (false, 0_usize);
+    let text = String::from_utf8_lossy(value);
+    let mut letters = text.chars();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '\\' if quoted || comments > 0 => drop(letters.next()),
+            '"' if comments == 0 => quoted = !quoted,
+            '(' if !quoted => comments = comments.saturating_add(1),
+            ')' if !quoted => comments = comments.saturating_sub(1),
+            other if !quoted && comments == 0 => bare.push(other),
+            _ => {}
+        }
+    }
+    bare
 }
 
 #[cfg(test)]
@@ -152,6 +180,10 @@ mod tests {
             found("From: \"x@y\" <alice@a.example>"),
             Ok(vec!["alice@a.example".into()])
         );
+        assert_eq!(
+            found("From: (b@b.example) \"c@c.example\" <a@a.example>"),
+            Ok(vec!["a@a.example".into()])
+        );
         let two = found("from: a@a.example, b@a.example\r\nSender: a@a.example");
         assert_eq!(two.map(|all| all.len()), Ok(3));
         let all = Found::in_header(
@@ -160,6 +192,15 @@ mod tests {
         )
         .unwrap();
         assert!(all.date && all.message_id);
+    }
+
+    /// A29: a name that looks like an address is one that must be owned; scanners like to send their own twice.
+    #[test]
+    fn a29_addresses_in_place_of_names() {
+        let both = found("From: a@a.example <b@b.example>");
+        assert!(both.unwrap().contains(&"a@a.example".to_owned()));
+        let twice = found("From: a@a.example <a@a.example>").unwrap();
+        assert!(twice.iter().all(|address| address == "a@a.example"));
     }
 
     /// A29, A30: From fields that different programs read differently.
@@ -177,6 +218,7 @@ mod tests {
             "From: alice",
             "From: a@a.example\r\nSender: b@a.example\r\nSender: c@a.example",
             "From: a@b@c.example",
+            "From: a@a.example@ <b@b.example>",
         ] {
             assert_eq!(found(header), Err(550), "{header}");
         }
