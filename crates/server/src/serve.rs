@@ -232,6 +232,12 @@ fn reload(shared: &Shared) {
             );
         }
     };
+    // The memory cannot grow while it is lent out, and must hold at least two of the largest messages.
+    if new.limits.message_size > old.limits.memory / 2 {
+        return tracing::error!(
+            "SIGHUP: limits.message_mib needs the larger limits.memory_mib, which takes a restart; the old configuration stays in force"
+        );
+    }
     if let Err(error) = shared.tls.reload(&new.tls) {
         return tracing::error!(%error, "SIGHUP: the certificate is wrong; the old configuration stays in force");
     }

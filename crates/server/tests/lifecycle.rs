@@ -256,6 +256,26 @@ fn hangup_takes_new_limits_and_leaves_the_old_for_bad_ones() {
 }
 
 #[test]
+fn hangup_takes_no_message_size_that_the_memory_cannot_hold() {
+    let server = Server::start().expect("start");
+    let text = fs::read_to_string(server.config()).expect("read");
+    let limits = "limits.message_mib = 1024\nlimits.memory_mib = 2048\n";
+    fs::write(server.config(), format!("{text}{limits}")).expect("write");
+    server.reload();
+    log_line(
+        &server,
+        "limits.message_mib needs the larger limits.memory_mib",
+    );
+    let mut smtp = server.connect(server.ports().smtp).expect("connect");
+    smtp.reply().expect("greeting");
+    let lines = smtp.smtp("EHLO client.example", 250).expect("reply");
+    assert!(
+        lines.iter().any(|line| line.ends_with("SIZE 52428800")),
+        "{lines:?}"
+    );
+}
+
+#[test]
 fn foreign_protocols_are_refused_in_the_handshake() {
     let server = Server::start().expect("start");
     let ports = server.ports();
