@@ -361,6 +361,7 @@ mod tests {
             address: ALICE.to_owned(),
             source: "/somewhere".to_owned(),
             key: format!("{n:04}"),
+            after: n.checked_sub(1).map(|before| format!("{before:04}")),
             mailbox: "Old/2020".to_owned(),
             flags: store::Flags::SEEN.0 | 0x80,
             keywords: vec!["$Work".to_owned()],
@@ -454,6 +455,27 @@ mod tests {
             Value::Null
         );
         assert!(store.check(false).unwrap().findings.is_empty());
+    }
+
+    /// An import was killed while its messages waited in the socket, and started again at once: nothing comes twice.
+    /// One message is refused and smaller ones come behind it: they are not kept either, or the next run, which
+    /// starts behind the last one kept, would leave the refused one out.
+    #[test]
+    fn two_imports_and_gaps_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let (_store, mut first) = served(folder.path());
+        let mut second = Client::connect(folder.path()).unwrap().expect("it runs");
+        let small = b"Subject: small\r\n\r\n".as_slice();
+        first.append(append(0), small).unwrap();
+        first.settle(0).unwrap();
+        second.append(append(0), small).unwrap();
+        let twice = second.settle(0).unwrap_err().to_string();
+        assert!(twice.contains("another import"), "{twice}");
+        first.append(append(1), &[b'x'; 5000]).unwrap();
+        first.append(append(2), small).unwrap();
+        assert_eq!(first.settle(1).unwrap_err().to_string(), "over quota");
+        assert!(first.settle(0).is_err());
+        assert_eq!(list(&mut second).len(), 1);
     }
 
     #[test]

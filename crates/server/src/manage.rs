@@ -175,6 +175,9 @@ pub struct Append {
     pub source: String,
     /// Which of the source's messages.
     pub key: String,
+    /// The key remembered for the source so far, that of the message before. Where it is another, the message is
+    /// refused: two imports would otherwise bring it twice, and one after a refused message would hide that one.
+    pub after: Option<String>,
     /// Into which mailbox; made when missing.
     pub mailbox: String,
     /// System flags as bits.
@@ -479,6 +482,13 @@ pub fn append(
         Err(error) => done(Err(error)),
         Ok((id, message)) => {
             let write = move |tx: &mut Tx<'_>| {
+                let place = import_setting(id, &request.source);
+                if tx.setting(&place)?.as_deref() != request.after.as_deref().map(str::as_bytes) {
+                    return Err(Error::Conflict(
+                        "another import from there is running or was just cut off; run it again"
+                            .to_owned(),
+                    ));
+                }
                 let mailbox = match tx.mailbox(id, &request.mailbox)? {
                     Some(mailbox) => mailbox,
                     None => {
@@ -488,10 +498,7 @@ pub fn append(
                     }
                 };
                 tx.append(id, mailbox.id, &message)?;
-                tx.set_setting(
-                    &import_setting(id, &request.source),
-                    Some(request.key.as_bytes()),
-                )
+                tx.set_setting(&place, Some(request.key.as_bytes()))
             };
             store.write_then(write, done);
         }

@@ -98,6 +98,8 @@ pub(super) struct Mailbag {
     pub(super) address: String,
     /// Into this mailbox instead of INBOX.
     pub(super) inbox: Option<String>,
+    /// The key of the message before, while an import runs.
+    pub(super) last: Option<String>,
 }
 
 impl Mailbag {
@@ -115,7 +117,8 @@ impl Account for Mailbag {
             source: source.to_owned(),
         };
         let answer = self.ask(&request)?;
-        Ok(answer.value.as_str().map(str::to_owned))
+        self.last = answer.value.as_str().map(str::to_owned);
+        Ok(self.last.clone())
     }
 
     fn append(&mut self, source: &str, item: Item) -> std::result::Result<(), transfer::Error> {
@@ -126,6 +129,7 @@ impl Account for Mailbag {
         let request = Append {
             address: self.address.clone(),
             source: source.to_owned(),
+            after: self.last.replace(item.key.clone()),
             key: item.key,
             mailbox,
             flags: item.flags.0,

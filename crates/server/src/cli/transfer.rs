@@ -61,6 +61,7 @@ pub(super) fn import(arguments: Import, context: &Context) -> Result {
         target,
         address,
         inbox: arguments.mailbox,
+        last: None,
     };
     let mut bar = Bar::new(context.json);
     let done = transfer::import(
@@ -94,6 +95,7 @@ pub(super) fn export(arguments: Export, context: &Context) -> Result {
         target,
         address,
         inbox: None,
+        last: None,
     };
     let mut bar = Bar::new(context.json);
     let done = transfer::export(
