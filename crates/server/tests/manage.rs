@@ -354,6 +354,9 @@ fn setup_makes_a_configuration_that_serves() {
             .output()
             .expect("run")
     };
+    let wrong = run(&["setup", "Example.TEST", "--account", "not one"]);
+    assert!(!wrong.status.success(), "{wrong:?}");
+    // What failed leaves nothing in the way of the right one.
     let made = run(&["setup", "Example.TEST", "--account", "me"]);
     let text = String::from_utf8_lossy(&made.stdout).into_owned();
     assert!(

@@ -56,9 +56,15 @@ pub(super) fn run(arguments: Arguments, context: &Context) -> Result {
     let address = format!("{}@{domain}", arguments.account);
     {
         let mut target = Target::open(&data)?;
-        target.ask(&Request::DomainAdd {
+        let added = target.ask(&Request::DomainAdd {
             name: domain.clone(),
-        })?;
+        });
+        // An earlier run that failed at the account has added it.
+        if let Err(error) = added
+            && !is_there(&mut target, &domain)?
+        {
+            return Err(error);
+        }
         account::add(&mut target, &address, &secret, None)?;
         // RFC 5321 §4.5.1: postmaster must reach somebody; RFC 2142 §4 asks for abuse.
         for role in ["postmaster", "abuse"] {
@@ -88,4 +94,10 @@ pub(super) fn run(arguments: Arguments, context: &Context) -> Result {
     say!("Certificate:   set tls.certificate and tls.key; until then a self-signed one is used");
     say!("Start:         waxwing --config {} serve", file.display());
     Ok(())
+}
+
+fn is_there(target: &mut Target, domain: &str) -> Result<bool> {
+    let domains = target.ask(&Request::DomainList)?.value;
+    let mut rows = domains.as_array().into_iter().flatten();
+    Ok(rows.any(|row| row.get("name").and_then(|name| name.as_str()) == Some(domain)))
 }
