@@ -62,7 +62,7 @@ pub enum Error {
         error: store::Error,
     },
     /// No certificate.
-    #[error("{0}")]
+    #[error("[tls] {0}")]
     Tls(#[from] tls::Error),
     /// A listener cannot be bound.
     #[error("{0}")]
