@@ -10,6 +10,7 @@ use crate::auth::Auth;
 use crate::budget::Budget;
 use crate::config::Config;
 use crate::db::{Db, workers};
+use crate::imap::Recent;
 use crate::sessions::Sessions;
 use crate::tls::Tls;
 
@@ -25,6 +26,8 @@ pub struct Shared {
     /// Turns of searches that read messages. Fewer than processors, so that however many such searches run, everybody
     /// else finds one free.
     pub searches: Semaphore,
+    /// Views of mailboxes lately selected.
+    pub recent: Recent,
     /// Certificates.
     pub tls: Tls,
     /// All connections.
@@ -37,6 +40,7 @@ impl Shared {
         Ok(Shared {
             auth: Auth::new(db.clone(), config.auth.clone())?,
             budget: Budget::new(config.limits.memory),
+            recent: Recent::default(),
             searches: Semaphore::new(workers().saturating_sub(1).max(1)),
             config: RwLock::new(Arc::new(config)),
             db,

@@ -22,6 +22,7 @@ mod load;
 mod login;
 mod mailbox;
 mod pattern;
+mod recent;
 mod search;
 mod section;
 mod select;
@@ -45,6 +46,7 @@ use crate::drive::{self, Connection, Gone, Handler, Next};
 use crate::shared::Shared;
 use crate::stream::TlsInfo;
 use error::Failure;
+pub use recent::Recent;
 use selected::{Expunges, Selected};
 
 /// The session and its connection.
@@ -218,9 +220,9 @@ impl Handler<Session> for Imap {
                 ..
             } => idle::begin(self, link).await?,
             Event::Command { command, .. } => {
-                if matches!(command, Command::Select(_) | Command::Examine(_)) {
-                    self.selected = None;
-                }
+                // What was selected is no more, whatever comes of a SELECT; its view lives until then, in case it is the same.
+                let selects = matches!(command, Command::Select(_) | Command::Examine(_));
+                let _before = if selects { self.selected.take() } else { None };
                 self.run(link, command).await?;
             }
             Event::IdleDone => idle::end(self, link).await?,

@@ -30,6 +30,7 @@ pub async fn select(
     let Some((id, entry, view)) = opened.await? else {
         return Err(error::NO_MAILBOX.into());
     };
+    imap.shared.recent.keep(&view);
     let selected = Selected::new(account, id, view, read_only);
     if selected.told.gone() {
         return Err(error::NO_MAILBOX.into());
