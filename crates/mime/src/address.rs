@@ -10,20 +10,24 @@ use crate::parse::cursor::{Cursor, is_blank};
 pub struct AddressList {
     text: String,
     items: Vec<Item>,
+    routes: Vec<Range<u32>>,
     words: Vec<Word>,
 }
 
-/// Ranges are of `AddressList::text`.
-#[derive(Clone, Debug)]
-enum Item {
-    Mailbox {
-        name: Option<Range<u32>>,
-        address: Range<u32>,
-        route: Option<Range<u32>>,
-    },
-    GroupStart {
-        name: Range<u32>,
-    },
+/// Places are of `AddressList::text`. Kept small: a header may hold very many.
+#[derive(Clone, Copy, Debug)]
+struct Item {
+    kind: ItemKind,
+    name: (u32, u32),
+    address: (u32, u32),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum ItemKind {
+    Mailbox,
+    /// A mailbox with a route, the next in `AddressList::routes`.
+    Routed,
+    GroupStart,
     GroupEnd,
 }
 
@@ -88,6 +92,7 @@ impl AddressList {
     pub fn clear(&mut self) {
         self.text.clear();
         self.items.clear();
+        self.routes.clear();
     }
 
     /// Adds the addresses of a field value.
@@ -125,23 +130,27 @@ impl AddressList {
 
     /// Addresses and groups in order.
     pub fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
-        let text = |range: &Range<u32>| {
+        let text = |(start, end): (u32, u32)| {
             self.text
-                .get(range.start as usize..range.end as usize)
+                .get(start as usize..end as usize)
                 .unwrap_or_default()
         };
-        self.items.iter().map(move |item| match item {
-            Item::Mailbox {
-                name,
-                address,
-                route,
-            } => Entry::Mailbox(Mailbox {
-                name: name.as_ref().map(text),
-                address: text(address),
-                route: route.as_ref().map(text),
-            }),
-            Item::GroupStart { name } => Entry::GroupStart(text(name)),
-            Item::GroupEnd => Entry::GroupEnd,
+        let mut routes = self.routes.iter();
+        self.items.iter().map(move |item| match item.kind {
+            ItemKind::GroupStart => Entry::GroupStart(text(item.name)),
+            ItemKind::GroupEnd => Entry::GroupEnd,
+            kind => {
+                let route = if kind == ItemKind::Routed {
+                    routes.next()
+                } else {
+                    None
+                };
+                Entry::Mailbox(Mailbox {
+                    name: (item.name.0 < item.name.1).then(|| text(item.name)),
+                    address: text(item.address),
+                    route: route.map(|range| text((range.start, range.end))),
+                })
+            }
         })
     }
 
@@ -151,6 +160,26 @@ impl AddressList {
             Entry::Mailbox(mailbox) => Some(mailbox),
             _ => None,
         })
+    }
+
+    fn mailbox(
+        &mut self,
+        name: Option<Range<u32>>,
+        address: Range<u32>,
+        route: Option<Range<u32>>,
+    ) {
+        let kind = if route.is_some() {
+            ItemKind::Routed
+        } else {
+            ItemKind::Mailbox
+        };
+        self.routes.extend(route);
+        let name = name.unwrap_or(0..0);
+        self.items.push(Item {
+            kind,
+            name: (name.start, name.end),
+            address: (address.start, address.end),
+        });
     }
 
     fn push(&mut self, add: impl FnOnce(&mut String)) -> Range<u32> {
@@ -293,11 +322,7 @@ impl Reader<'_, '_> {
                 .push(|out| name_text(name, false, decode, out.len(), out))
         });
         let name = name.filter(|range| range.start < range.end);
-        self.list.items.push(Item::Mailbox {
-            name,
-            address,
-            route: None,
-        });
+        self.list.mailbox(name, address, None);
         self.cursor.at = self.cursor.end - left.len() + usize::from(!left.is_empty());
         true
     }
@@ -316,11 +341,7 @@ impl Reader<'_, '_> {
             return false;
         };
         let address = self.list.push(|out| out.push_str(address));
-        self.list.items.push(Item::Mailbox {
-            name: None,
-            address,
-            route: None,
-        });
+        self.list.mailbox(None, address, None);
         self.cursor.at = self.cursor.end - left.len() + usize::from(!left.is_empty());
         true
     }
@@ -415,11 +436,7 @@ impl Reader<'_, '_> {
             }
         }
         let name = name.or_else(|| self.comment_name());
-        self.list.items.push(Item::Mailbox {
-            name,
-            address,
-            route,
-        });
+        self.list.mailbox(name, address, route);
         self.comment = None;
         self.list.words.clear();
         self.after_angle = true;
@@ -443,11 +460,7 @@ impl Reader<'_, '_> {
                 let address = self
                     .list
                     .push(|out| address_text(bytes, word.range.clone(), out));
-                self.list.items.push(Item::Mailbox {
-                    name: None,
-                    address,
-                    route: None,
-                });
+                self.list.mailbox(None, address, None);
             }
         } else if words.len() > 1
             && !after_angle
@@ -461,11 +474,7 @@ impl Reader<'_, '_> {
             self.list.words = words.clone();
             let name = self.name();
             let address = self.list.push(|_| ());
-            self.list.items.push(Item::Mailbox {
-                name,
-                address,
-                route: None,
-            });
+            self.list.mailbox(name, address, None);
         } else if !words.is_empty() && !after_angle {
             let address = self.list.push(|out| {
                 for word in &words {
@@ -481,11 +490,7 @@ impl Reader<'_, '_> {
                 }
             });
             let name = self.comment_name();
-            self.list.items.push(Item::Mailbox {
-                name,
-                address,
-                route: None,
-            });
+            self.list.mailbox(name, address, None);
         }
         self.comment = None;
         self.seen_at = false;
@@ -499,7 +504,11 @@ impl Reader<'_, '_> {
             Some(range) => range,
             None => self.list.push(|_| ()),
         };
-        self.list.items.push(Item::GroupStart { name: range });
+        self.list.items.push(Item {
+            kind: ItemKind::GroupStart,
+            name: (range.start, range.end),
+            address: (0, 0),
+        });
         self.list.words.clear();
         self.comment = None;
         self.in_group = true;
@@ -507,7 +516,11 @@ impl Reader<'_, '_> {
 
     fn end_group(&mut self) {
         if std::mem::take(&mut self.in_group) {
-            self.list.items.push(Item::GroupEnd);
+            self.list.items.push(Item {
+                kind: ItemKind::GroupEnd,
+                name: (0, 0),
+                address: (0, 0),
+            });
         }
     }
 

@@ -337,10 +337,9 @@ pub(crate) fn raw_value(value: &[u8], quoted: bool, out: &mut Vec<u8>) {
 
 /// A value that is not in a form of RFC 2231. Encoded words have no place in it, and are there all the same.
 fn plain_value(value: &[u8], quoted: bool) -> Cow<'_, str> {
-    let simple = !value
-        .iter()
-        .any(|b| matches!(b, b'\\' | b'\r' | b'\n' | b'='));
-    if let (true, Ok(text)) = (simple, std::str::from_utf8(value)) {
+    if !(quoted && value.contains(&b'\\'))
+        && let Some(text) = encoded_word::simple(value)
+    {
         return Cow::Borrowed(text);
     }
     let mut bytes = Vec::with_capacity(value.len());
