@@ -30,6 +30,17 @@ pub fn text(raw: &[u8]) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// As [`text`], put together in `scratch` where it is not as it stands.
+pub fn text_with<'a>(raw: &'a [u8], scratch: &'a mut String) -> &'a str {
+    let raw = raw.trim_ascii();
+    if let Some(plain) = simple(raw) {
+        return plain;
+    }
+    scratch.clear();
+    text_into(raw, scratch);
+    scratch
+}
+
 /// The text if it is printable ASCII without anything like an encoded word: what most values are.
 pub(crate) fn simple(raw: &[u8]) -> Option<&str> {
     // Without an early end, so that it is done many octets at a time.
@@ -170,35 +181,44 @@ fn flush(held: &mut Vec<u8>, charset: &mut Option<Charset>, out: &mut String) ->
 
 /// Text that is no encoded word: unfolded (RFC 5322 §2.2.3), raw 8-bit octets read as UTF-8 or windows-1252. A line that was
 /// joined without a blank of its own gets one (RFC 7103 §7.2).
-fn plain(mut raw: &[u8], out: &mut String) -> bool {
-    let mut whole = true;
-    while let Some(at) = memchr::memchr(b'\n', raw) {
-        let line = raw.get(..at).unwrap_or_default();
-        whole &= plain_run(line.strip_suffix(b"\r").unwrap_or(line), out);
-        raw = raw.get(at + 1..).unwrap_or_default();
-        if raw
+fn plain(raw: &[u8], out: &mut String) -> bool {
+    match simdutf8::basic::from_utf8(raw) {
+        Ok(text) => {
+            unfold(text, out);
+            true
+        }
+        Err(_) => {
+            let mut text = String::with_capacity(raw.len() * 2);
+            charset::guess(raw, &mut text);
+            unfold(&text, out);
+            false
+        }
+    }
+}
+
+fn unfold(mut text: &str, out: &mut String) {
+    while let Some(at) = memchr::memchr(b'\n', text.as_bytes()) {
+        push_line(text.get(..at).unwrap_or_default(), out);
+        text = text.get(at + 1..).unwrap_or_default();
+        if text
+            .as_bytes()
             .first()
             .is_some_and(|next| !matches!(next, b' ' | b'\t' | b'\r' | b'\n'))
         {
             out.push(' ');
         }
     }
-    whole & plain_run(raw, out)
+    push_line(text, out);
 }
 
-/// A line; a CR in it is nothing.
-fn plain_run(run: &[u8], out: &mut String) -> bool {
-    if memchr::memchr(b'\r', run).is_some() {
-        let clean: Vec<u8> = run.iter().copied().filter(|b| *b != b'\r').collect();
-        return plain_run(&clean, out);
+/// A CR is nothing, wherever it stands.
+fn push_line(line: &str, out: &mut String) {
+    let line = line.strip_suffix('\r').unwrap_or(line);
+    if memchr::memchr(b'\r', line.as_bytes()).is_none() {
+        out.push_str(line);
+    } else {
+        out.extend(line.split('\r'));
     }
-    if run.is_ascii()
-        && let Ok(text) = std::str::from_utf8(run)
-    {
-        out.push_str(text);
-        return true;
-    }
-    charset::guess(run, out) || std::str::from_utf8(run).is_ok()
 }
 
 /// RFC 2047 §2: the encoded word at the start of the text. Blanks within its encoded text are let through: they are sent.

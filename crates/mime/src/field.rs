@@ -77,6 +77,14 @@ impl<'a> Field<'a> {
         encoded_word::text(self.value())
     }
 
+    /// As [`Field::text`], put together in `scratch` where it is not as it stands: nothing is allocated once that has grown.
+    pub fn text_with<'s>(&self, scratch: &'s mut String) -> &'s str
+    where
+        'a: 's,
+    {
+        encoded_word::text_with(self.value(), scratch)
+    }
+
     /// As [`Field::text`], appended to `out`. False if something in it could not be read.
     pub fn text_into(&self, out: &mut String) -> bool {
         encoded_word::text_into(self.value(), out)
