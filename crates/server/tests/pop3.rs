@@ -484,7 +484,8 @@ fn a11_endless_command_line() {
         while sent < 64 << 20 && connection.send(&chunk).is_ok() {
             sent += chunk.len();
         }
-        assert!(sent < 16 << 20, "the server took {sent} octets");
+        // 16 MiB are thrown away while the server lingers at the end; the kernel's buffers take some too.
+        assert!(sent < 40 << 20, "the server took {sent} octets");
     }
     let after = resident(&server);
     assert!(after < before + 8 * 1024, "{before} KiB became {after} KiB");
