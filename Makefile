@@ -27,7 +27,7 @@ lint:
 # make test     unit, property, dialog and end-to-end tests
 test:
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
-		$(CARGO) nextest run --locked --workspace --status-level slow; \
+		$(CARGO) nextest run --locked --workspace --status-level slow --no-fail-fast; \
 	else \
 		$(CARGO) test --quiet --locked --workspace; \
 	fi
