@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 
 use crate::charset::{self, Charset};
+use crate::scratch;
 
 /// Octets of encoded text that are looked through for its end. RFC 2047 §2 allows 75; a whole subject in one word is sent, too.
 const MAX_WORD: usize = 4096;
@@ -81,14 +82,17 @@ fn find_end(text: &[u8]) -> Option<usize> {
 
 /// Appends the text of an unstructured value. False if something in it could not be read.
 pub fn text_into(raw: &[u8], out: &mut String) -> bool {
-    let mut rest = raw.trim_ascii();
-    if let Some(plain) = simple(rest) {
+    let raw = raw.trim_ascii();
+    if let Some(plain) = simple(raw) {
         out.push_str(plain);
         return true;
     }
+    scratch::lend(|held| words_into(raw, held, out))
+}
+
+/// `held`: bytes of the words read last that wait for more of the same charset.
+fn words_into(mut rest: &[u8], held: &mut Vec<u8>, out: &mut String) -> bool {
     let mut whole = true;
-    // Bytes of the words read last that wait for more of the same charset.
-    let mut held: Vec<u8> = Vec::with_capacity(96);
     let mut held_charset = None;
     while let Some(at) = find_word(rest) {
         let Some(word) = word(rest.get(at..).unwrap_or_default()) else {
@@ -96,7 +100,7 @@ pub fn text_into(raw: &[u8], out: &mut String) -> bool {
             if find_end(rest).is_none() {
                 break;
             }
-            whole &= flush(&mut held, &mut held_charset, out);
+            whole &= flush(held, &mut held_charset, out);
             let until = at + 2;
             whole &= plain(rest.get(..until).unwrap_or_default(), out);
             rest = rest.get(until..).unwrap_or_default();
@@ -107,20 +111,20 @@ pub fn text_into(raw: &[u8], out: &mut String) -> bool {
         // RFC 2047 §6.2: blanks between two encoded words are not shown.
         let adjacent = held_charset.is_some() && between.iter().all(u8::is_ascii_whitespace);
         if !adjacent {
-            whole &= flush(&mut held, &mut held_charset, out);
+            whole &= flush(held, &mut held_charset, out);
             whole &= plain(between, out);
         } else if held_charset != Some(charset) || charset.is_stateful() {
-            whole &= flush(&mut held, &mut held_charset, out);
+            whole &= flush(held, &mut held_charset, out);
         }
         held_charset = Some(charset);
         whole &= if word.base64 {
-            crate::decode::base64(word.text, &mut held)
+            crate::decode::base64(word.text, held)
         } else {
-            decode_q(word.text, &mut held)
+            decode_q(word.text, held)
         };
         rest = rest.get(at + word.len..).unwrap_or_default();
     }
-    whole &= flush(&mut held, &mut held_charset, out);
+    whole &= flush(held, &mut held_charset, out);
     whole & plain(rest, out)
 }
 

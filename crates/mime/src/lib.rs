@@ -24,6 +24,7 @@ mod param;
 mod parse;
 pub mod received;
 pub mod report;
+mod scratch;
 pub mod tnef;
 mod utf7;
 pub mod write;

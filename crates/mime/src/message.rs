@@ -1,7 +1,6 @@
 //! A parsed message and its parts.
 
 use std::borrow::Cow;
-use std::cell::RefCell;
 use std::ops::Range;
 
 use crate::address::AddressList;
@@ -372,7 +371,7 @@ impl<'a> Part<'a> {
         if !self.encoding().is_encoded() {
             return crate::charset::decode(self.raw_body(), charset, out);
         }
-        with_scratch(|scratch| {
+        crate::scratch::lend(|scratch| {
             let whole = self.decode_into(scratch);
             crate::charset::decode(scratch, charset, out) && whole
         })
@@ -410,22 +409,6 @@ impl<'a> Part<'a> {
         let whole = self.text_into(&mut out);
         (out, whole)
     }
-}
-
-thread_local! {
-    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
-
-/// Lends a buffer that is kept from one body to the next, unless it grew beyond what most bodies need.
-fn with_scratch<T>(work: impl FnOnce(&mut Vec<u8>) -> T) -> T {
-    const KEPT: usize = 1 << 20;
-    let mut buffer = SCRATCH.with(|scratch| scratch.take());
-    buffer.clear();
-    let done = work(&mut buffer);
-    if buffer.capacity() <= KEPT {
-        SCRATCH.with(|scratch| scratch.replace(buffer));
-    }
-    done
 }
 
 fn lower(bytes: &[u8]) -> Cow<'_, str> {

@@ -26,6 +26,25 @@ enum Line {
     Other,
 }
 
+/// What a line says of the header.
+enum Verdict {
+    /// It is of the header.
+    Header,
+    /// The body begins here.
+    Body(usize),
+    Delimiter(Delimiter),
+    /// More bytes are needed to say.
+    Starved,
+}
+
+/// Which header is read: where it begins, its first field, its part.
+#[derive(Clone, Copy)]
+struct Place {
+    start: usize,
+    first: usize,
+    id: u32,
+}
+
 /// The scan of one header.
 struct Scan {
     content_type: u32,
@@ -49,9 +68,8 @@ impl Parser {
         };
         let first = self.tree.fields.len();
         let mut at = start;
-        let mut delimiter = None;
         let mut lines = Lines::new(raw, start);
-        let body = loop {
+        let (body, delimiter) = loop {
             if at >= raw.len() {
                 if self.more {
                     return self.starve();
@@ -60,7 +78,7 @@ impl Parser {
                     self.tree
                         .defect(DefectKind::HeaderWithoutEnd, start..raw.len());
                 }
-                break raw.len();
+                break (raw.len(), None);
             }
             let line = raw.get(at..).unwrap_or_default();
             let length = lines.end(at) - at;
@@ -74,60 +92,12 @@ impl Parser {
                 at += length;
                 continue;
             }
-            let text = line.get(..length).unwrap_or_default();
-            if self.more && !text.ends_with(b"\n") {
-                return self.starve();
+            match self.line(raw, &mut scan, at, length, Place { start, first, id }) {
+                Verdict::Header => at += length,
+                Verdict::Body(body) => break (body, None),
+                Verdict::Delimiter(found) => break (at, Some(found)),
+                Verdict::Starved => return self.starve(),
             }
-            // Before all else: a boundary may have a colon in it.
-            if text.starts_with(b"--")
-                && let Some(found) = self.delimiter(raw, at)
-            {
-                if self.more && found.after >= raw.len() {
-                    return self.starve();
-                }
-                delimiter = Some(found);
-                break at;
-            }
-            match classify(text) {
-                Line::Blank => break at + length,
-                Line::Field(..) if text.starts_with(b"--") && self.begins_body(raw, &scan, at) => {
-                    self.tree.defect(DefectKind::NoBlankLine, at..at + length);
-                    break at;
-                }
-                Line::Field(name_len, colon) => {
-                    let name = Name::of(text.get(..name_len).unwrap_or_default());
-                    self.field(&mut scan, name, at, length, (name_len, colon));
-                }
-                Line::Continuation => {
-                    let blank = is_all_blank(text);
-                    if blank && self.more && !has_line(raw, at + length) {
-                        return self.starve();
-                    }
-                    if blank && separates(raw, at + length) {
-                        self.tree.defect(DefectKind::NoBlankLine, at..at + length);
-                        break at + length;
-                    }
-                    self.extend(first, at, length, DefectKind::ContinuationWithoutField);
-                }
-                Line::Other => {
-                    let belongs = self.belongs(raw, &mut scan, at, length, start, first, id);
-                    if self.starved {
-                        return Ended::Body;
-                    }
-                    if !belongs {
-                        if self.tree.fields.len() > first {
-                            self.tree.defect(DefectKind::NoBlankLine, at..at + length);
-                        }
-                        break at;
-                    }
-                    if at == start && (text.starts_with(b"From ") || text.starts_with(b">From ")) {
-                        self.tree.defect(DefectKind::MboxLine, at..at + length);
-                    } else {
-                        self.extend(first, at, length, DefectKind::NotAField);
-                    }
-                }
-            }
-            at += length;
         };
         let fields_end = self.tree.fields.len() as u32;
         if let Some(part) = self.tree.parts.get_mut(id as usize) {
@@ -138,20 +108,7 @@ impl Parser {
         }
         match delimiter {
             Some(found) => {
-                // The header has no body; what it says of its type counts all the same, but it can't open anything.
-                self.tree.defect(DefectKind::HeaderWithoutEnd, start..body);
-                let open = self.open.len();
-                let boundaries = self.boundaries.len();
-                self.classify(raw, id, scan.encoding);
-                if self.open.len() > open {
-                    self.open.truncate(open);
-                    self.boundaries.truncate(boundaries);
-                }
-                if let Some(part) = self.tree.parts.get_mut(id as usize)
-                    && part.kind != super::Kind::Leaf
-                {
-                    super::make_text(part);
-                }
+                self.classify_without_body(raw, id, scan.encoding, start..body);
                 Ended::Delimiter(found)
             }
             None => {
@@ -159,6 +116,111 @@ impl Parser {
                 Ended::Body
             }
         }
+    }
+
+    /// The header was ended by a delimiter. What it says of its type counts all the same, but it can't open anything.
+    fn classify_without_body(
+        &mut self,
+        raw: &[u8],
+        id: u32,
+        encoding: u32,
+        header: std::ops::Range<usize>,
+    ) {
+        self.tree.defect(DefectKind::HeaderWithoutEnd, header);
+        let (open, boundaries) = (self.open.len(), self.boundaries.len());
+        self.classify(raw, id, encoding);
+        if self.open.len() > open {
+            self.open.truncate(open);
+            self.boundaries.truncate(boundaries);
+        }
+        if let Some(part) = self.tree.parts.get_mut(id as usize)
+            && part.kind != super::Kind::Leaf
+        {
+            super::make_text(part);
+        }
+    }
+
+    /// A line that is not the usual one.
+    fn line(
+        &mut self,
+        raw: &[u8],
+        scan: &mut Scan,
+        at: usize,
+        length: usize,
+        place: Place,
+    ) -> Verdict {
+        let text = raw.get(at..at + length).unwrap_or_default();
+        if self.more && !text.ends_with(b"\n") {
+            return Verdict::Starved;
+        }
+        // Before all else: a boundary may have a colon in it.
+        if text.starts_with(b"--")
+            && let Some(found) = self.delimiter(raw, at)
+        {
+            let known = !self.more || found.after < raw.len();
+            return if known {
+                Verdict::Delimiter(found)
+            } else {
+                Verdict::Starved
+            };
+        }
+        match classify(text) {
+            Line::Blank => return Verdict::Body(at + length),
+            Line::Field(..) if text.starts_with(b"--") && self.begins_body(raw, scan, at) => {
+                self.tree.defect(DefectKind::NoBlankLine, at..at + length);
+                return Verdict::Body(at);
+            }
+            Line::Field(name_len, colon) => {
+                let name = Name::of(text.get(..name_len).unwrap_or_default());
+                self.field(scan, name, at, length, (name_len, colon));
+            }
+            Line::Continuation => {
+                let blank = is_all_blank(text);
+                if blank && self.more && !has_line(raw, at + length) {
+                    return Verdict::Starved;
+                }
+                if blank && separates(raw, at + length) {
+                    self.tree.defect(DefectKind::NoBlankLine, at..at + length);
+                    return Verdict::Body(at + length);
+                }
+                self.extend(
+                    place.first,
+                    at,
+                    length,
+                    DefectKind::ContinuationWithoutField,
+                );
+            }
+            Line::Other => return self.odd_line(raw, scan, at, text, place),
+        }
+        Verdict::Header
+    }
+
+    /// A line that is no field, no continuation and no delimiter.
+    fn odd_line(
+        &mut self,
+        raw: &[u8],
+        scan: &mut Scan,
+        at: usize,
+        text: &[u8],
+        place: Place,
+    ) -> Verdict {
+        let belongs = self.belongs(raw, scan, at, text.len(), place);
+        if self.starved {
+            return Verdict::Starved;
+        }
+        if !belongs {
+            if self.tree.fields.len() > place.first {
+                self.tree
+                    .defect(DefectKind::NoBlankLine, at..at + text.len());
+            }
+            return Verdict::Body(at);
+        }
+        if at == place.start && (text.starts_with(b"From ") || text.starts_with(b">From ")) {
+            self.tree.defect(DefectKind::MboxLine, at..at + text.len());
+        } else {
+            self.extend(place.first, at, text.len(), DefectKind::NotAField);
+        }
+        Verdict::Header
     }
 
     /// The bytes given end too early: nothing that was found counts.
@@ -245,16 +307,13 @@ impl Parser {
     /// Whether a line that is no field belongs to the header. RFC 7103 §7.2 joins it to the field above if an empty line or
     /// another field follows. An empty line follows nearly always, and a paragraph of the body would become header where the
     /// separating line is missing; hence only a field counts here.
-    #[allow(clippy::too_many_arguments)]
     fn belongs(
         &mut self,
         raw: &[u8],
         scan: &mut Scan,
         at: usize,
         length: usize,
-        start: usize,
-        first: usize,
-        id: u32,
+        Place { start, first, id }: Place,
     ) -> bool {
         if at < scan.junk_until {
             return true;
