@@ -105,7 +105,13 @@ fn put_envelope(part: &IndexPart, raw: &[u8], out: &mut Vec<u8>) {
     };
     let list = |name: Name| {
         let mut list = AddressList::default();
-        if let Some(field) = first(name) {
+        // RFC 5322 §4.5.3: further fields of recipients add to the first; of all others the first counts.
+        let all = matches!(name, Name::To | Name::Cc | Name::Bcc);
+        for field in fields
+            .iter()
+            .filter(|field| field.id() == name)
+            .take(if all { usize::MAX } else { 1 })
+        {
             list.add_undecoded(field.value());
         }
         list
@@ -311,7 +317,7 @@ impl Writer<'_> {
         put_string(name.as_deref().unwrap_or(b"7BIT"), self.out);
     }
 
-    /// Parameters as they are written, RFC 2231 names included: clients decode those themselves.
+    /// Parameters, continuations joined; clients decode RFC 2231's encoding themselves.
     fn params(&mut self, part: &IndexPart, field: Option<&Field>) {
         let written = field.filter(|field| {
             let mut cursor = Cursor::new(field.value(), 0..field.value().len());
@@ -333,22 +339,18 @@ impl Writer<'_> {
         let value = field.value();
         let mut cursor = Cursor::new(value, 0..value.len());
         cursor.take_while(|b| b != b';');
-        let mut any = false;
-        let mut count = 0;
-        while let Some(found) = param::next(&mut cursor) {
-            count += 1;
-            if count > param::MAX_PARAMS {
-                break;
-            }
-            self.out.push(if any { b' ' } else { b'(' });
-            any = true;
-            put_string(&cursor.slice(found.name).to_ascii_uppercase(), self.out);
-            self.out.push(b' ');
-            let mut text = Vec::new();
-            param::raw_value(cursor.slice(found.value), found.quoted, &mut text);
-            put_string(&text, self.out);
+        let params = param::joined(&mut cursor);
+        if params.is_empty() {
+            self.out.extend_from_slice(b"NIL");
+            return;
         }
-        self.out.extend_from_slice(if any { b")" } else { b"NIL" });
+        for (n, (name, value)) in params.iter().enumerate() {
+            self.out.push(if n > 0 { b' ' } else { b'(' });
+            put_string(&name.to_ascii_uppercase(), self.out);
+            self.out.push(b' ');
+            put_string(value, self.out);
+        }
+        self.out.push(b')');
     }
 
     fn extension(&mut self, fields: &Fields) {
@@ -396,5 +398,60 @@ impl Writer<'_> {
                 self.out.push(b')');
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn structure(raw: &str) -> String {
+        let raw = raw.as_bytes();
+        String::from_utf8(bodystructure(&Index::parse(raw), raw)).unwrap()
+    }
+
+    #[test]
+    fn continuations_are_one_parameter() {
+        for (written, given) in [
+            ("name*0=a; name*1=\"b c\"", r#""NAME" "ab c""#),
+            // RFC 2231 §4.1: encoded and plain segments.
+            (
+                "title*0*=us-ascii'en'This%20is%20; title*1*=fun; title*2=\" isn't it!\"",
+                r#""TITLE*" "us-ascii'en'This%20is%20fun%20isn%27t%20it!""#,
+            ),
+            ("x*0=100%; x*1*=%20b", r#""X*" "''100%25%20b""#),
+            // In any order, others between them.
+            ("n*1=b; size=3; N*0=a", r#""N" "ab" "SIZE" "3""#),
+            // One that is whole, and what is no sequence.
+            ("n*=utf-8''%41", r#""N*" "utf-8''%41""#),
+            ("n*1=b; n*2=c", r#""N*1" "b" "N*2" "c""#),
+            ("n*0=a; n*2=c; n*0=x", r#""N" "a" "N*2" "c""#),
+            ("n=old; n*0=a; n*1=b", r#""N" "old" "N*0" "a" "N*1" "b""#),
+        ] {
+            let type_line = structure(&format!("Content-Type: application/x; {written}\r\n\r\n"));
+            assert!(
+                type_line.starts_with(&format!(r#"("APPLICATION" "X" ({given}) "#)),
+                "{written}: {type_line}"
+            );
+            let disposition = structure(&format!(
+                "Content-Disposition: attachment; {written}\r\n\r\n"
+            ));
+            assert!(
+                disposition.contains(&format!(r#"("ATTACHMENT" ({given}))"#)),
+                "{written}: {disposition}"
+            );
+        }
+    }
+
+    #[test]
+    fn recipients_of_all_fields_are_in_the_envelope() {
+        let raw = b"To: a@x\r\nCc: c@x\r\nTo: b@x\r\nFrom: f@x\r\nFrom: g@x\r\nCc: d@x\r\n\r\n";
+        let from = r#"((NIL NIL "f" "x"))"#;
+        let to = r#"((NIL NIL "a" "x")(NIL NIL "b" "x"))"#;
+        let cc = r#"((NIL NIL "c" "x")(NIL NIL "d" "x"))"#;
+        assert_eq!(
+            String::from_utf8(envelope(&Index::parse(raw), raw)).unwrap(),
+            format!("(NIL NIL {from} {from} {from} {to} {cc} NIL NIL NIL)")
+        );
     }
 }

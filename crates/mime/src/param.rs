@@ -233,6 +233,106 @@ impl<'a> Params<'a> {
     }
 }
 
+/// The parameters at the cursor as IMAP gives them: as they are written, but continuations are one parameter (RFC 2231 §6),
+/// `name` if no segment is encoded, else `name*`. Segments behind a gap, and those of a name that is there as well, stay as
+/// they are.
+pub(crate) fn joined(cursor: &mut Cursor) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let raw: Vec<RawParam> = std::iter::from_fn(|| next(cursor))
+        .take(MAX_PARAMS + MAX_SEGMENTS)
+        .collect();
+    let name = |at: usize| cursor.slice(raw.get(at).map_or(0..0, |param| param.name.clone()));
+    let value = |at: usize| {
+        let mut out = Vec::new();
+        if let Some(param) = raw.get(at) {
+            raw_value(cursor.slice(param.value.clone()), param.quoted, &mut out);
+        }
+        out
+    };
+    let mut spent = vec![false; raw.len()];
+    let mut found = Vec::new();
+    for at in 0..raw.len() {
+        if found.len() >= MAX_PARAMS {
+            break;
+        }
+        if spent.get(at) == Some(&true) {
+            continue;
+        }
+        let (base, number, _) = split_name(name(at));
+        let segments = match number {
+            Some(_) => sequence(raw.len(), &name, base),
+            None => Vec::new(),
+        };
+        let encoded = segments.iter().any(|segment| segment.encoded);
+        let mut whole = base.to_vec();
+        whole.extend_from_slice(if encoded { b"*" } else { b"" });
+        let there_as_well = (0..raw.len()).any(|at| name(at).eq_ignore_ascii_case(&whole));
+        if number.is_none_or(|number| number >= segments.len()) || there_as_well {
+            found.push((name(at).to_vec(), value(at)));
+            continue;
+        }
+        for (at, spent) in spent.iter_mut().enumerate() {
+            // Of two segments with one number the first counts; the other is gone, too.
+            let (of, number, _) = split_name(name(at));
+            *spent |= of.eq_ignore_ascii_case(base)
+                && number.is_some_and(|number| number < segments.len());
+        }
+        let mut text = Vec::new();
+        if encoded && segments.first().is_some_and(|first| !first.encoded) {
+            // RFC 2231 §4: the charset and the language may be left empty, the quotes may not.
+            text.extend_from_slice(b"''");
+        }
+        for segment in segments {
+            match encoded && !segment.encoded {
+                true => percent_encoded(&value(segment.at), &mut text),
+                false => text.extend_from_slice(&value(segment.at)),
+            }
+        }
+        found.push((whole, text));
+    }
+    found
+}
+
+/// Where a segment stands among the parameters.
+struct Place {
+    at: usize,
+    encoded: bool,
+}
+
+/// The segments of a name from number 0 to the first gap.
+fn sequence<'a>(params: usize, name: &impl Fn(usize) -> &'a [u8], base: &[u8]) -> Vec<Place> {
+    let mut segments: Vec<(usize, Place)> = (0..params)
+        .filter_map(|at| match split_name(name(at)) {
+            (of, Some(number), encoded) if of.eq_ignore_ascii_case(base) => {
+                Some((number, Place { at, encoded }))
+            }
+            _ => None,
+        })
+        .collect();
+    segments.sort_by_key(|(number, _)| *number);
+    segments.dedup_by_key(|(number, _)| *number);
+    segments
+        .into_iter()
+        .enumerate()
+        .take_while(|(expected, (number, _))| expected == number)
+        .map(|(_, (_, place))| place)
+        .collect()
+}
+
+/// RFC 2231 §7 `ext-octet` for all that is no `attribute-char`.
+fn percent_encoded(value: &[u8], out: &mut Vec<u8>) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    for byte in value {
+        if is_token(*byte) && !matches!(byte, b'*' | b'\'' | b'%') {
+            out.push(*byte);
+        } else {
+            out.push(b'%');
+            for nibble in [byte >> 4, byte & 15] {
+                out.extend(HEX.get(usize::from(nibble)));
+            }
+        }
+    }
+}
+
 /// RFC 2231 §3 and §4: `name`, `name*`, `name*0`, `name*0*`: the name, the segment's number, and whether it is encoded.
 fn split_name(name: &[u8]) -> (&[u8], Option<usize>, bool) {
     let Some(star) = memchr::memchr(b'*', name) else {
