@@ -375,6 +375,17 @@ fn list_in_all_its_forms() {
         "{recursive:?}"
     );
     c.bad("LIST (RECURSIVEMATCH) \"\" *");
+    // Work itself is not subscribed: told where its child is not (RFC 9051 §6.3.9.6).
+    for (pattern, told) in [("%", true), ("*", false), ("Work*", false)] {
+        let lines = c
+            .ok(&format!("LIST (SUBSCRIBED RECURSIVEMATCH) \"\" {pattern}"))
+            .lines();
+        assert_eq!(
+            lines.iter().any(|l| l.contains("\"/\" Work (")),
+            told,
+            "{pattern}: {lines:?}"
+        );
+    }
     let children = c
         .ok("LIST \"\" (Work Sent) RETURN (CHILDREN SUBSCRIBED)")
         .lines();
@@ -448,6 +459,13 @@ fn mailboxes_come_and_go() {
             .lines()
             .iter()
             .any(|l| l.contains("\\Noselect") || l.contains("\\NonExistent"))
+    );
+    // The name stays, \Noselect, for every pattern.
+    let all = c.ok("LIST \"\" *").lines();
+    assert!(
+        all.iter()
+            .any(|l| l.contains("\\Noselect") && l.ends_with(" Job/a")),
+        "{all:?}"
     );
     // RENAME INBOX moves its messages and leaves it.
     c.append("INBOX", &plain("moves", "x"));

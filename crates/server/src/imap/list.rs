@@ -1,7 +1,8 @@
 //! LIST with its extensions, LSUB, NAMESPACE (RFC 9051 §6.3.9, §6.3.10; RFC 3501 §6.3.9; RFC 5819; RFC 6154).
 //!
 //! Every answer is computed from one consistent reading of the account's names. A level of hierarchy without a mailbox
-//! (its mailbox was deleted, its children stay) is listed where a pattern ends in `%`, as `\NonExistent`.
+//! (its mailbox was deleted, its children stay) is listed as `\NonExistent \Noselect`: RFC 9051 §6.3.5 asks that DELETE
+//! leaves such a name behind.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -40,10 +41,10 @@ impl Names {
             .is_some_and(|(below, _)| below.starts_with(&start))
     }
 
-    fn has_subscribed_children(&self, name: &str) -> bool {
+    fn subscribed_children(&self, name: &str) -> impl Iterator<Item = &String> {
         let start = format!("{name}/");
-        let mut below = self.subscribed.range(start.clone()..);
-        below.next().is_some_and(|below| below.starts_with(&start))
+        let below = self.subscribed.range(start.clone()..);
+        below.take_while(move |below| below.starts_with(&start))
     }
 
     /// The entry of a name with its attributes; `None` for a name that the protocol cannot write.
@@ -105,27 +106,21 @@ fn entries(names: &Names, list: &List) -> Vec<ListEntry> {
     };
     let mut entries = Vec::new();
     for name in candidates {
-        let matching = |pattern: &&Pattern| pattern.matches(name);
-        let Some(_) = patterns.iter().find(matching) else {
+        if !patterns.iter().any(|pattern| pattern.matches(name)) {
             continue;
-        };
+        }
         let mailbox = names.mailboxes.get(name);
-        let mut selected = match selection.subscribed {
-            true => names.subscribed.contains(name),
-            // A level without a mailbox is listed for a pattern that ends in `%` (RFC 9051 §6.3.9).
-            false => {
-                mailbox.is_some()
-                    || patterns
-                        .iter()
-                        .filter(matching)
-                        .any(Pattern::ends_in_percent)
-            }
-        };
+        // Of the mailboxes all candidates are, levels without a mailbox among them (RFC 9051 §6.3.5).
+        let mut selected = !selection.subscribed || names.subscribed.contains(name);
         if selection.special_use {
             selected &= mailbox.is_some_and(|mailbox| mailbox.special_use.is_some());
         }
         // RFC 9051 §6.3.9.6: CHILDINFO tells of children that qualify, whether or not the pattern has them.
-        let child_info = selection.recursive_match && names.has_subscribed_children(name);
+        // For a name that does not qualify itself it is redundant where such a child is listed.
+        let child_info = selection.recursive_match
+            && names
+                .subscribed_children(name)
+                .any(|child| selected || !patterns.iter().any(|pattern| pattern.matches(child)));
         if !selected && !child_info {
             continue;
         }

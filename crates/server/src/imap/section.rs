@@ -35,8 +35,8 @@ pub enum Depth {
 pub enum Layout {
     /// Its size.
     Whole(usize),
-    /// Its header.
-    Header(Range<usize>),
+    /// Its header, and its size.
+    Header(Range<usize>, usize),
     /// All its parts.
     Parts(Index),
 }
@@ -46,7 +46,7 @@ impl Layout {
     pub fn read(stored: &[u8], depth: Depth, size: usize) -> Option<Layout> {
         Some(match depth {
             Depth::Whole => Layout::Whole(size),
-            Depth::Header => Layout::Header(Index::header_in(stored).ok()?),
+            Depth::Header => Layout::Header(Index::header_in(stored).ok()?, size),
             Depth::Parts => Layout::Parts(Index::from_bytes(stored).ok()?),
         })
     }
@@ -55,8 +55,11 @@ impl Layout {
         match (self, section) {
             (Layout::Parts(index), _) => index.section(path, section),
             (Layout::Whole(size), mime::Section::Whole) if path.is_empty() => Some(0..*size),
-            (Layout::Header(range), mime::Section::Header) if path.is_empty() => {
+            (Layout::Header(range, _), mime::Section::Header) if path.is_empty() => {
                 Some(range.clone())
+            }
+            (Layout::Header(range, size), mime::Section::Text) if path.is_empty() => {
+                Some(range.end..(*size).max(range.end))
             }
             _ => None,
         }
@@ -229,10 +232,15 @@ fn text(attribute: &FetchAttribute, layout: &Layout, span: &Span) -> Option<Valu
         (Kept::Fields(path, names, not), partial) => {
             let header = span.slice(layout.section(path, mime::Section::Header)?);
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
-            let kept = match not {
+            let mut kept = match not {
                 true => mime::header::select_not(header, &names),
                 false => mime::header::select(header, &names),
             };
+            // RFC 9051 §6.4.5.1: the empty line ends every selection, except where there is neither it nor a body.
+            let body = layout.section(path, mime::Section::Text);
+            if !ends_in_empty_line(header) && body.is_none_or(|body| body.is_empty()) {
+                kept.truncate(kept.len().saturating_sub(2));
+            }
             let range = partial.map_or(0..kept.len(), |partial| partial.range(kept.len()));
             if range == (0..kept.len()) {
                 return Some(Value::Octets(kept));
@@ -240,6 +248,12 @@ fn text(attribute: &FetchAttribute, layout: &Layout, span: &Span) -> Option<Valu
             Some(Value::Octets(kept.get(range).unwrap_or_default().to_vec()))
         }
     }
+}
+
+fn ends_in_empty_line(header: &[u8]) -> bool {
+    let lines = header.strip_suffix(b"\n");
+    let lines = lines.map(|lines| lines.strip_suffix(b"\r").unwrap_or(lines));
+    lines.is_some_and(|lines| lines.is_empty() || lines.ends_with(b"\n"))
 }
 
 /// A part without its transfer encoding. Lines of text end in CRLF (RFC 9051 §7.5.2).
@@ -336,6 +350,43 @@ mod tests {
 
     fn octets(text: &str) -> Value {
         Value::Octets(text.as_bytes().to_vec())
+    }
+
+    #[test]
+    fn selections_end_in_the_empty_line_that_a_message_has() {
+        let fields = |raw: &[u8], not: bool| {
+            let layout = Layout::Header(
+                Index::parse(raw)
+                    .section(&[], mime::Section::Header)
+                    .unwrap(),
+                raw.len(),
+            );
+            let names = vec!["SUBJECT".to_string()];
+            let attributes = [body(
+                &[],
+                Some(SectionText::HeaderFields { names, not }),
+                None,
+            )];
+            let range = extent(&attributes, &layout);
+            let span = Span {
+                start: range.start,
+                octets: raw[range].to_vec(),
+            };
+            match values(&attributes, &layout, span).pop() {
+                Some(Value::Octets(octets)) => String::from_utf8(octets).unwrap(),
+                other => panic!("{other:?}"),
+            }
+        };
+        for (raw, with, without) in [
+            ("Subject: x\r\nTo: y\r\n", "Subject: x\r\n", "To: y\r\n"),
+            ("Subject: x", "Subject: x\r\n", ""),
+            ("Subject: x\r\n\r\n", "Subject: x\r\n\r\n", "\r\n"),
+            ("Subject: x\r\n\r\nbody", "Subject: x\r\n\r\n", "\r\n"),
+            ("\r\n", "\r\n", "\r\n"),
+        ] {
+            assert_eq!(fields(raw.as_bytes(), false), with, "{raw:?}");
+            assert_eq!(fields(raw.as_bytes(), true), without, "{raw:?}");
+        }
     }
 
     #[test]

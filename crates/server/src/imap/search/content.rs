@@ -59,7 +59,7 @@ impl<'a> Content<'a> {
         self.texts.get_or_init(|| {
             self.message
                 .parts()
-                .filter(Part::is_text)
+                .filter(is_readable)
                 .map(|part| {
                     let mut text = String::new();
                     part.text_into(&mut text);
@@ -68,6 +68,11 @@ impl<'a> Content<'a> {
                 .collect()
         })
     }
+}
+
+/// Text, and the reports of delivery and the like under `message`, which are ASCII or UTF-8 lines (RFC 3464, RFC 8098).
+fn is_readable(part: &Part<'_>) -> bool {
+    part.is_text() || (part.kind() == mime::Kind::Leaf && part.media_type().0 == "message")
 }
 
 fn is_inner_message(part: &Part<'_>) -> bool {
@@ -104,4 +109,23 @@ pub fn day(field: &[u8]) -> Option<i64> {
     let date = mime::DateTime::parse(field)?;
     let local = date.timestamp().saturating_add(i64::from(date.offset) * 60);
     Some(local.div_euclid(86_400))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reports_of_delivery_are_searched() {
+        let report = b"Subject: x\r\nContent-Type: multipart/report; boundary=b\r\n\r\n--b\r\n\r\nfailed\r\n--b\r\n\
+            Content-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; mx.test\r\n\r\n\
+            Final-Recipient: rfc822; gone@y.test\r\n--b\r\n\
+            Content-Type: application/octet-stream\r\n\r\nopaque\r\n--b--\r\n";
+        let content = Content::new(report, true);
+        for (text, found) in [("failed", true), ("GONE@y.test", true), ("opaque", false)] {
+            let needle = Needle::new(text);
+            assert_eq!(content.body(&needle), found, "{text}");
+            assert_eq!(content.text(&needle), found, "{text}");
+        }
+    }
 }
