@@ -9,9 +9,11 @@
 //! Limits: [`LINE_LIMIT`] for the base64 line; user names and passwords are bounded by it.
 
 pub mod client;
+mod prepare;
 mod scram;
 pub mod server;
 
+pub use prepare::prepare;
 pub use scram::{MAX_ITERATIONS, MIN_ITERATIONS, ScramKeys};
 
 use std::fmt;
@@ -176,17 +178,6 @@ pub enum Error {
 /// A nonce for SCRAM from 18 random octets: 24 printable characters (RFC 5802 §5.1).
 pub fn nonce(random: [u8; 18]) -> String {
     crate::base64::encode(&random)
-}
-
-/// Prepares a user name or password (SASLprep, RFC 4013). `None` when it holds forbidden characters or is empty
-/// once prepared.
-pub fn prepare(text: &str) -> Option<String> {
-    let prepared = stringprep::saslprep(text).ok()?;
-    if prepared.is_empty() {
-        None
-    } else {
-        Some(prepared.into_owned())
-    }
 }
 
 #[cfg(test)]

@@ -119,6 +119,8 @@ fn rfc4013_examples() {
         ("\u{2168}", Some("IX")),
         ("\u{7}", None),
         ("\u{627}1", None),
+        // Younger than Unicode 3.2; with the variation selector that B.1 takes away.
+        ("\u{1f600} \u{2764}\u{fe0f}", Some("\u{1f600} \u{2764}")),
         ("", None),
     ];
     for (text, prepared) in cases {
