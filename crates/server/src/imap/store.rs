@@ -1,10 +1,11 @@
 //! STORE (RFC 9051 §6.4.6).
 
 use ::imap::{Flag, Reply, Store, StoreAction};
-use ::store::{Entry, FlagChange, FlagMode, Flags, ViewSnapshot};
+use ::store::{Entry, FlagChange, FlagMode, Flags, UidRange, ViewSnapshot};
 
-use super::selected::{self, Expunges};
+use super::selected::{self, Expunges, Selected};
 use super::{Answer, Imap, Link, error};
+use crate::drive::Gone;
 
 /// Changes flags of all messages of the set in one commit, then tells them, unless silent.
 pub async fn store(imap: &mut Imap, link: &mut Link, command: Store) -> Answer {
@@ -68,14 +69,31 @@ pub async fn store(imap: &mut Imap, link: &mut Link, command: Store) -> Answer {
     selected
         .sync_but(link, expunges, |entry| selected::holds(&uids, entry.uid))
         .await?;
-    let told = std::sync::Arc::clone(&selected.told);
-    for run in &uids {
-        for (seq, entry) in told.uid_range(*run.start(), *run.end()) {
-            if !all && newest.seq_of(entry.uid).is_none() {
+    let alive = (!all).then_some(&*newest);
+    tell(selected, link, &uids, command.uid, alive).await?;
+    // RFC 2180 §4.2: what is gone could not be stored, and a client that counts in numbers should hear of it.
+    if all {
+        Ok(Reply::ok("stored"))
+    } else {
+        Ok(error::EXPUNGE_ISSUED)
+    }
+}
+
+/// Tells the flags of these messages; with a picture given, of those that are in it.
+async fn tell(
+    selected: &Selected,
+    link: &mut Link,
+    uids: &[UidRange],
+    with_uid: bool,
+    alive: Option<&ViewSnapshot>,
+) -> Result<(), Gone> {
+    for run in uids {
+        for (seq, entry) in selected.told.uid_range(*run.start(), *run.end()) {
+            if alive.is_some_and(|alive| alive.seq_of(entry.uid).is_none()) {
                 continue;
             }
             let mut fetch = link.session.fetch(seq);
-            if command.uid {
+            if with_uid {
                 fetch.uid(entry.uid);
             }
             fetch.flags(selected.flags(&entry));
@@ -83,12 +101,7 @@ pub async fn store(imap: &mut Imap, link: &mut Link, command: Store) -> Answer {
             link.flush_if_full().await?;
         }
     }
-    // RFC 2180 §4.2: what is gone could not be stored, and a client that counts in numbers should hear of it.
-    if all {
-        Ok(Reply::ok("stored"))
-    } else {
-        Ok(error::EXPUNGE_ISSUED)
-    }
+    Ok(())
 }
 
 /// What a STORE does to a message, in bits.
