@@ -319,6 +319,7 @@ async fn run<S: Session, H: Handler<S>>(link: &mut Link<S>, handler: &mut H) -> 
     let mut timer = pin!(sleep_until(Instant::now() + link.session.timeout()));
     let mut silence = Silence::new(&link.session);
     let mut told_to_stop = false;
+    let mut unanswered = false;
     loop {
         if work(link, handler).await? {
             silence.broken(&link.session);
@@ -335,10 +336,15 @@ async fn run<S: Session, H: Handler<S>>(link: &mut Link<S>, handler: &mut H) -> 
         }
         // A session takes no more commands while its output is full; now it has room.
         if held_back {
+            unanswered = false;
             continue;
         }
+        if std::mem::take(&mut unanswered) {
+            link.stream.acknowledge();
+        }
         match wait(link, timer.as_mut(), &mut silence).await? {
-            Waited::Input | Waited::Woken => {}
+            Waited::Input => unanswered = true,
+            Waited::Woken => {}
             Waited::End => return Ok(()),
             Waited::Silent => {
                 link.session.handle_timeout();

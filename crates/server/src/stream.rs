@@ -188,6 +188,21 @@ impl Stream {
         .await
     }
 
+    /// Tells the peer's kernel at once that its octets came. Where a reply is on its way that does it; where the peer
+    /// has sent half of something, its kernel may hold the other half back until then (RFC 896), and ours would wait
+    /// 40 ms in the hope of a reply. Clients that write a literal and the line end behind it apart are common.
+    pub fn acknowledge(&self) {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        {
+            // An option that cannot be set only costs the time it would have saved.
+            let _ = match self {
+                Stream::Tcp(stream) => stream.set_quickack(true),
+                Stream::Tls(stream) => stream.get_ref().0.set_quickack(true),
+                Stream::Unix(_) | Stream::Closed => Ok(()),
+            };
+        }
+    }
+
     /// Pushes what TLS still holds to the socket.
     pub async fn flush(&mut self) -> io::Result<()> {
         match self {

@@ -1098,3 +1098,47 @@ fn a25_names_are_never_paths() {
         .collect();
     assert_eq!(before.len(), after.len(), "{after:?}");
 }
+
+/// A client that writes a literal and the line end behind it apart waits for an acknowledgement of the first (RFC 896)
+/// on a socket that is not told otherwise. Forty such appends in a row must not cost forty delays of 40 ms.
+#[test]
+fn halves_of_a_command_are_not_held_up() {
+    use std::io::{Read, Write};
+    let server = testkit::Server::start().expect("start");
+    server.add_domain("example.test").expect("domain");
+    server.add_account("alice@example.test").expect("account");
+    // No TCP_NODELAY here, on purpose.
+    let mut stream =
+        std::net::TcpStream::connect(server.address(server.ports().imap)).expect("connect");
+    let mut answers = Vec::new();
+    let mut until = |stream: &mut std::net::TcpStream, end: &str| {
+        let mut chunk = [0; 4096];
+        while !String::from_utf8_lossy(&answers).contains(end) {
+            let count = stream.read(&mut chunk).expect("an answer");
+            assert!(count > 0, "closed before {end:?}");
+            answers.extend_from_slice(&chunk[..count]);
+        }
+        answers.clear();
+    };
+    until(&mut stream, "ready");
+    stream
+        .write_all(b"a LOGIN alice@example.test open-sesame\r\n")
+        .expect("send");
+    until(&mut stream, "a OK");
+    let mut delayed = 0;
+    for number in 0..40 {
+        let command = format!("t{number}x APPEND INBOX {{6}}\r\n");
+        stream.write_all(command.as_bytes()).expect("send");
+        until(&mut stream, "+ ");
+        stream.write_all(b"A: b\r\n").expect("send");
+        let between = std::time::Instant::now();
+        stream.write_all(b"\r\n").expect("send");
+        until(&mut stream, &format!("t{number}x OK"));
+        // A commit takes a millisecond or a few; the kernel's patience is 40 at least.
+        delayed += usize::from(between.elapsed() >= std::time::Duration::from_millis(38));
+    }
+    assert!(
+        delayed < 20,
+        "{delayed} of 40 appends waited for an acknowledgement"
+    );
+}
