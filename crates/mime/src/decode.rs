@@ -69,6 +69,59 @@ pub fn uuencode(raw: &[u8], out: &mut Vec<u8>) -> bool {
     false
 }
 
+/// A file that stands uuencoded in a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UuFile {
+    /// The name given, see [`crate::file_name::safe`].
+    pub name: String,
+    /// Its octets.
+    pub data: Vec<u8>,
+    /// It has an end, and no line of it is damaged.
+    pub whole: bool,
+}
+
+/// The files that stand uuencoded in a text, between `begin MODE NAME` and `end` lines.
+///
+/// ```
+/// let text = b"See below.\r\nbegin 644 a.txt\r\n#0V%T\r\n`\r\nend\r\nBye\r\n";
+/// let files = waxwing_mime::decode::uuencoded_files(text);
+/// assert_eq!((files[0].name.as_str(), &files[0].data[..], files[0].whole), ("a.txt", &b"Cat"[..], true));
+/// ```
+pub fn uuencoded_files(text: &[u8]) -> Vec<UuFile> {
+    let mut files: Vec<UuFile> = Vec::new();
+    let mut open = false;
+    for line in text.split(|b| *b == b'\n') {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        match files.last_mut().filter(|_| open) {
+            Some(_) if line == b"end" => open = false,
+            Some(file) => file.whole &= uuencoded_line(line, &mut file.data),
+            None => {
+                if let Some(name) = begin(line) {
+                    files.push(UuFile {
+                        name,
+                        data: Vec::new(),
+                        whole: true,
+                    });
+                    open = true;
+                }
+            }
+        }
+    }
+    if let Some(file) = files.last_mut().filter(|_| open) {
+        file.whole = false;
+    }
+    files
+}
+
+/// `begin 644 name`: the name.
+fn begin(line: &[u8]) -> Option<String> {
+    let rest = line.strip_prefix(b"begin ")?;
+    let (mode, name) = rest.split_at_checked(rest.iter().position(|b| *b == b' ')?)?;
+    let octal = (3..=4).contains(&mode.len()) && mode.iter().all(|b| (b'0'..=b'7').contains(b));
+    let name = String::from_utf8_lossy(name).trim().to_string();
+    (octal && !name.is_empty()).then_some(name)
+}
+
 fn uuencoded_line(line: &[u8], out: &mut Vec<u8>) -> bool {
     let value = |b: u8| u32::from(b.wrapping_sub(b' ')) & 63;
     let Some((first, data)) = line.split_first() else {

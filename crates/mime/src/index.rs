@@ -194,8 +194,8 @@ impl Index {
     /// Where the message's own header is, the empty line included, from the stored form: without reading the rest.
     ///
     /// ```
-    /// let index = mime::Index::parse(b"Subject: x\r\n\r\nbody");
-    /// assert_eq!(mime::Index::header_in(&index.to_bytes()), Ok(0..14));
+    /// let index = waxwing_mime::Index::parse(b"Subject: x\r\n\r\nbody");
+    /// assert_eq!(waxwing_mime::Index::header_in(&index.to_bytes()), Ok(0..14));
     /// ```
     pub fn header_in(bytes: &[u8]) -> Result<Range<usize>, IndexError> {
         let mut read = Read { rest: bytes };

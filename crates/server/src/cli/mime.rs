@@ -110,6 +110,9 @@ fn text(message: &Message, json: bool) {
         .filter(|part| part.is_text())
     {
         let (text, _) = part.text();
+        if !out.is_empty() && !out.ends_with('\n') {
+            out.push('\n');
+        }
         out.push_str(&if part.is("text", "html") {
             mime::html::to_text(&text, 80)
         } else {
