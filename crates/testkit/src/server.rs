@@ -110,7 +110,17 @@ impl Builder {
             folder,
             check_on_drop: false,
         };
-        server.launch()?;
+        // Another test may have taken a port since it was found free: then others are tried.
+        let mut tries = 0;
+        while let Err(error) = server.launch() {
+            tries += 1;
+            if tries > 5 || !error.to_string().contains("Address already in use") {
+                return Err(error);
+            }
+            server.ports = free_ports()?;
+            let config = configuration(&server.ports, server.folder.path(), &self.settings);
+            std::fs::write(server.config(), config)?;
+        }
         // What never ran has nothing to check, and its own failure is the one to report.
         server.check_on_drop = true;
         Ok(server)
@@ -351,7 +361,17 @@ impl Server {
                 std::thread::sleep(Duration::from_millis(5));
             }
         }
-        Ok(())
+        // What answered may have been somebody else, on a port this server did not get.
+        match self.child.as_mut().map(Child::try_wait) {
+            Some(Ok(Some(status))) => {
+                self.child = None;
+                Err(io::Error::other(format!(
+                    "ended at once: {status}\n{}",
+                    self.log()
+                )))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// `waxwing check` on the data folder; the error is its report.
