@@ -25,6 +25,7 @@ mod parse;
 pub mod received;
 pub mod report;
 mod scratch;
+pub mod sniff;
 pub mod tnef;
 mod utf7;
 pub mod write;
