@@ -27,6 +27,7 @@ class Worker(threading.Thread):
         self.seed = seed
         self.count = 0
         self.acknowledged = 0
+        self.last = None  # what was acknowledged last, in words
         self.refusals = []
         self.error = None
 
@@ -126,11 +127,16 @@ class Imap(Worker):
 
     def finish(self, answer, uids=lambda: ()):
         if answer[0] == "OK":
+            # A STORE of what is there already changes nothing, and promises nothing new.
+            changes = self.model.after[0] != self.model.state or bool(self.model.after[1])
             self.model.acknowledged(uids())
-            self.acknowledged += 1
+            self.acknowledged += changes
+            self.last = self.model.what if changes else self.last
+            return True
         else:
             self.refuse(answer)
             self.model.refused()
+            return False
 
     def code(self, name):
         data = self.client.response(name)[1]
@@ -191,7 +197,8 @@ class Imap(Worker):
             name, flags = state[box][uid]
             state[box][uid] = (name, flags | {"\\Deleted"})
         self.model.begin(f"STORE {box} {uids} \\Deleted", state)
-        self.finish(self.client.uid("STORE", ranges(uids), "+FLAGS.SILENT", "(\\Deleted)"))
+        if not self.finish(self.client.uid("STORE", ranges(uids), "+FLAGS.SILENT", "(\\Deleted)")):
+            return  # nothing is marked, and removing nothing would be acknowledged rightly
         state = self.model.copy()
         for uid in uids:
             del state[box][uid]

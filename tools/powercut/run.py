@@ -320,7 +320,7 @@ def fsync(folder, options, seed, report):
         time.sleep(4)
         after = world.rest(refusals=True)
         if after:
-            who = [(type(w).__name__, w.acknowledged) for w in world.workers if w.acknowledged]
+            who = [(type(w).__name__, w.acknowledged, w.last) for w in world.workers if w.acknowledged]
             raise Failure(f"{after} operations were acknowledged while every fsync failed: {who}")
         refusals = sum(len(w.refusals) for w in world.workers)
         smtp = [reply for w in world.workers if isinstance(w, clients.Smtp) for reply in w.refusals]
