@@ -44,3 +44,9 @@ powercut: build
 soak: build
 	CUTS=$${CUTS:-500} KILLS=$${KILLS:-200} python3 tools/powercut/run.py power kill
 	python3 tools/interop/run.py
+
+.PHONY: fuzz
+
+# make fuzz     fuzzes the message library, ten minutes each target (SECONDS_EACH changes that)
+fuzz:
+	crates/mime/fuzz/run.sh
