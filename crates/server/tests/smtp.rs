@@ -449,8 +449,8 @@ fn a11_endless_line() {
         let sent = (0..1_024)
             .take_while(|_| raw.write_all(&piece).is_ok())
             .count();
-        // What the kernel buffers on both sides is some megabytes at most.
-        assert!(sent < 256, "{sent} pieces of 64 KiB were taken");
+        // 16 MiB are thrown away while the server lingers at the end; the kernel's buffers take some too.
+        assert!(sent < 640, "{sent} pieces of 64 KiB were taken");
     }
 }
 
