@@ -40,7 +40,8 @@ pub(super) fn run(command: Command, context: &Context) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn read(file: &Path) -> Result<Vec<u8>> {
+/// The octets of a file, or of standard input for `-`.
+pub(super) fn read(file: &Path) -> Result<Vec<u8>> {
     if file.as_os_str() == "-" {
         let mut raw = Vec::new();
         std::io::stdin().read_to_end(&mut raw)?;
@@ -205,18 +206,9 @@ fn write_new(dir: &Path, name: &str, data: &[u8]) -> Result<PathBuf> {
 fn lint(message: &Message, json: bool) -> ExitCode {
     let defects = mime::lint(message);
     if json {
-        let row = |defect: &mime::Defect| {
-            json!({
-                "kind": format!("{:?}", defect.kind),
-                "start": defect.range.start,
-                "end": defect.range.end,
-                "explanation": defect.kind.explain(),
-                "ambiguous": defect.kind.is_ambiguous(),
-            })
-        };
         say!(
             "{:#}",
-            Value::from(defects.iter().map(row).collect::<Vec<_>>())
+            Value::from(defects.iter().map(defect_json).collect::<Vec<_>>())
         );
     } else {
         for defect in &defects {
@@ -228,6 +220,17 @@ fn lint(message: &Message, json: bool) -> ExitCode {
     } else {
         ExitCode::FAILURE
     }
+}
+
+/// What is wrong, where, and what it means.
+pub(super) fn defect_json(defect: &mime::Defect) -> Value {
+    json!({
+        "kind": format!("{:?}", defect.kind),
+        "start": defect.range.start,
+        "end": defect.range.end,
+        "explanation": defect.kind.explain(),
+        "ambiguous": defect.kind.is_ambiguous(),
+    })
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ mod alias;
 mod app_password;
 mod demo;
 mod domain;
+mod explain;
 mod input;
 mod mailbox;
 mod maintenance;
@@ -90,6 +91,8 @@ enum Command {
     Check(maintenance::Check),
     /// Send a message over SMTP or LMTP
     Send(send::Arguments),
+    /// Tell which way a message came and what is wrong with it
+    Explain(explain::Arguments),
     /// Look into a message in a file
     #[command(subcommand)]
     Mime(mime::Command),
@@ -153,6 +156,7 @@ fn run(command: Command, context: &Context) -> Result<ExitCode> {
         Command::Backup(arguments) => maintenance::backup(arguments, context)?,
         Command::Check(arguments) => return maintenance::check(arguments, context),
         Command::Send(arguments) => return send::run(arguments, context),
+        Command::Explain(arguments) => explain::run(arguments, context)?,
         Command::Mime(command) => return mime::run(command, context),
         Command::Version => version(context),
     }
