@@ -56,7 +56,7 @@ impl Names {
             // RFC 9051 §7.3.1: \NonExistent implies \Noselect, which older clients know.
             attributes.extend([MailboxAttribute::NonExistent, MailboxAttribute::NoSelect]);
         }
-        // RFC 3348 §4: told whether asked for or not, because it costs nothing here.
+        // RFC 3348 §3: told whether asked for or not, because it costs nothing here.
         attributes.push(match self.has_children(name) {
             true => MailboxAttribute::HasChildren,
             false => MailboxAttribute::HasNoChildren,
