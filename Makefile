@@ -16,7 +16,7 @@ build:
 run: build
 	@exec target/release/waxwing demo $(DEMO)
 
-.PHONY: lint test interop powercut soak
+.PHONY: lint test interop powercut soak peers
 
 # make lint     format, clippy and the licences of the dependencies
 lint:
@@ -35,6 +35,11 @@ test:
 # make interop  foreign mail clients against the built binary (installs them with apt)
 interop: build
 	python3 tools/interop/run.py
+	python3 tools/mime/peers.py
+
+# make peers    other programs read what the message builder writes, and every field is compared
+peers:
+	python3 tools/mime/peers.py
 
 # make powercut power cuts, kills, full disks and failing fsyncs (root); CUTS=200 for more
 powercut: build

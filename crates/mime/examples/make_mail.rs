@@ -1,6 +1,7 @@
 //! Writes messages of all kinds that the builder makes, and beside them what they hold, so that other programs can be asked to
 //! read them: `cargo run -p waxwing-mime --example make_mail OUT [COUNT]`. `OUT.jsonl` has a JSON object for each message:
-//! file, subject, from (pairs of name and address), parts (kind, name, text or base64 of the leaves in order).
+//! file, subject, from and to (pairs of name and address), date (seconds), id, and parts (kind, name, text, and size and CRC-32
+//! of the decoded octets of the leaves in order).
 
 use std::io::Write;
 
@@ -66,7 +67,11 @@ fn main() -> std::io::Result<()> {
     let mut numbers = Numbers(7);
     for n in 0..count {
         let (subject, name) = (numbers.words(12), numbers.words(4));
-        let raw = message(&mut numbers, &subject, &name, n);
+        let date = 1_700_000_000 + n as i64 * 977;
+        let to: Vec<(String, String)> = (0..numbers.below(8) + 1)
+            .map(|n| (numbers.words(5), format!("to{n}@example.net")))
+            .collect();
+        let raw = message(&mut numbers, &subject, &name, &to, date, n);
         let file = format!("{n:04}.eml");
         std::fs::write(format!("{out}/{file}"), &raw)?;
         let message = Message::parse(&raw);
@@ -75,7 +80,8 @@ fn main() -> std::io::Result<()> {
             .filter(|part| part.kind() != Kind::Multipart)
             .map(describe)
             .collect();
-        let row = json!({ "file": file, "subject": subject, "from": [[name, "someone@example.org"]], "parts": parts });
+        let row = json!({ "file": file, "subject": subject, "from": [[name, "someone@example.org"]], "to": to,
+            "date": date, "id": format!("<{n}@example.org>"), "parts": parts });
         writeln!(truth, "{row}")?;
     }
     Ok(())
@@ -84,10 +90,28 @@ fn main() -> std::io::Result<()> {
 fn describe(part: waxwing_mime::Part) -> Value {
     let (kind, subtype) = part.media_type();
     let text = part.is_text().then(|| part.text().0);
-    json!({ "kind": format!("{kind}/{subtype}"), "name": part.file_name(), "text": text, "bytes": part.decoded().0.len() })
+    let octets = part.decoded().0;
+    json!({ "kind": format!("{kind}/{subtype}"), "name": part.file_name(), "text": text, "bytes": octets.len(),
+        "crc": crc32(&octets) })
 }
 
-fn message(numbers: &mut Numbers, subject: &str, name: &str, n: usize) -> Vec<u8> {
+/// CRC-32 as zip and Python's zlib have it; octet by octet is quick enough here.
+fn crc32(octets: &[u8]) -> u32 {
+    !octets.iter().fold(!0u32, |crc, &octet| {
+        (0..8).fold(crc ^ u32::from(octet), |crc, _| {
+            (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg())
+        })
+    })
+}
+
+fn message(
+    numbers: &mut Numbers,
+    subject: &str,
+    name: &str,
+    to: &[(String, String)],
+    date: i64,
+    n: usize,
+) -> Vec<u8> {
     let text = (0..numbers.below(20))
         .map(|_| numbers.words(14) + "\n")
         .collect::<String>();
@@ -99,11 +123,11 @@ fn message(numbers: &mut Numbers, subject: &str, name: &str, n: usize) -> Vec<u8
     let mut builder = Builder::new()
         .from(name, "someone@example.org")
         .subject(subject)
-        .date(DateTime::from_timestamp(1_700_000_000 + n as i64 * 977, 60))
+        .date(DateTime::from_timestamp(date, 60))
         .message_id(&format!("{n}@example.org"))
         .transport([Transport::SevenBit, Transport::EightBit][n % 2]);
-    for recipient in 0..numbers.below(8) + 1 {
-        builder = builder.to(&numbers.words(5), &format!("to{recipient}@example.net"));
+    for (name, address) in to {
+        builder = builder.to(name, address);
     }
     match numbers.below(6) {
         0 => builder.text(text),
