@@ -330,6 +330,7 @@ fn a5_early_talk() {
     };
     for (port, expected) in [(server.ports().smtp, 554), (server.ports().submission, 220)] {
         signal("-STOP");
+        wait_until_stopped(&pid);
         let mut connection = server.connect(port).expect("connect");
         connection.send(b"EHLO early\r\n").expect("send");
         signal("-CONT");
@@ -347,6 +348,27 @@ fn a5_early_talk() {
     }
     assert_eq!(connection.read_line().ok().flatten(), None);
     assert!(messages(&server, BOB).is_empty());
+}
+
+/// A signal is delivered some time after kill returns: waits until no thread runs.
+fn wait_until_stopped(pid: &str) {
+    let stopped = || {
+        let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).expect("the server's threads");
+        tasks.flatten().all(|task| {
+            let stat = std::fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+            // The name in parentheses may hold anything; the state follows it.
+            stat.rsplit_once(") ")
+                .is_none_or(|(_, rest)| rest.starts_with('T'))
+        })
+    };
+    let deadline = std::time::Instant::now() + Duration::from_secs(10);
+    while !stopped() {
+        assert!(
+            std::time::Instant::now() < deadline,
+            "the server did not stop"
+        );
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// A5, A9: HTTP at a mail port.
