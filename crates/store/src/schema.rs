@@ -13,7 +13,14 @@ use crate::returning;
 use crate::types::Timestamp;
 
 /// All migrations; the position is the version they start from.
-pub(crate) const MIGRATIONS: &[&str] = &[include_str!("migrations/0001.sql")];
+pub(crate) const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001.sql"),
+    include_str!("migrations/0002.sql"),
+    include_str!("migrations/0003.sql"),
+    include_str!("migrations/0004.sql"),
+    include_str!("migrations/0005.sql"),
+    include_str!("migrations/0006.sql"),
+];
 
 /// Brings the database to the newest version. Snapshots go to `snapshots`.
 pub(crate) fn migrate(

@@ -1,0 +1,1 @@
+-- The queue of outgoing mail, its attempts and the limits of accounts.

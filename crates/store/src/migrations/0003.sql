@@ -1,0 +1,1 @@
+-- Keys for signing, decision records, and reports to and from others.

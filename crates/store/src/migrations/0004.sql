@@ -1,0 +1,1 @@
+-- What IMAP keeps beyond mailboxes: rights, annotations, quotas, tokens.

@@ -1,0 +1,1 @@
+-- What reception remembers of strangers, and the state of imports.
