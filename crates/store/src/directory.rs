@@ -223,6 +223,7 @@ impl Tx<'_> {
                 "the domain still has {used} accounts or aliases"
             )));
         }
+        self.remove_dkim_keys(id)?;
         self.sql
             .execute("DELETE FROM domain WHERE domain_id = $1", values![id])?;
         Ok(())

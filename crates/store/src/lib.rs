@@ -15,6 +15,7 @@ mod change;
 mod check;
 mod checkpoint;
 mod directory;
+mod dkim;
 mod engine;
 mod error;
 mod expunge;
@@ -39,6 +40,7 @@ mod writer;
 
 pub use backup::BackupReport;
 pub use check::{CheckReport, Finding};
+pub use dkim::{DkimKey, DkimState, NewDkimKey};
 pub use error::{Error, Result};
 pub use snapshot::Snapshot;
 pub use store::{MaildropLock, Options, Store};

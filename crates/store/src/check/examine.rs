@@ -70,6 +70,26 @@ fn directory(snapshot: &Snapshot<'_>, problems: &mut Problems) -> Result<()> {
             );
         }
     }
+    let keys =
+        "SELECT selector FROM dkim_key WHERE domain_id NOT IN (SELECT domain_id FROM domain)";
+    for selector in snapshot
+        .sql
+        .rows(keys, &[], |row| Ok(row.text(0)?.to_owned()))?
+    {
+        problems.add(
+            Fix::None,
+            format!("the DKIM key {selector} is of a domain that does not exist"),
+        );
+    }
+    let doubled = "SELECT domain_id, algorithm FROM dkim_key WHERE state = 1 GROUP BY domain_id, algorithm HAVING COUNT(*) > 1";
+    for (domain, algorithm) in snapshot.sql.rows(doubled, &[], |row| {
+        Ok((row.int(0)?, row.text(1)?.to_owned()))
+    })? {
+        problems.add(
+            Fix::None,
+            format!("domain {domain} has two active DKIM keys for {algorithm}"),
+        );
+    }
     let sql = "SELECT account_id, address FROM account WHERE account_id NOT IN (SELECT account_id FROM account_state)";
     for (account, address) in snapshot.sql.rows(sql, &[], |row| {
         Ok((AccountId(row.int(0)?), row.text(1)?.to_owned()))
