@@ -34,6 +34,8 @@ pub struct Config {
     pub auth: AuthOptions,
     /// What may be used up.
     pub limits: Limits,
+    /// How mail from other servers is judged.
+    pub reception: crate::judge::Options,
     /// What is logged, as a filter of `tracing`: `info`, `waxwing=debug`.
     pub log: String,
 }

@@ -9,6 +9,7 @@ mod config;
 mod db;
 mod drive;
 mod imap;
+mod judge;
 mod listen;
 mod log;
 mod manage;

@@ -252,6 +252,7 @@ fn reload(shared: &Shared) {
             ..new.limits
         },
         auth: new.auth,
+        reception: new.reception,
         ..Config::clone(&old)
     };
     shared.set_config(config);

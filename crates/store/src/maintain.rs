@@ -1,4 +1,4 @@
-//! Housekeeping: giving back the room of deleted messages.
+//! Housekeeping: giving back the room of deleted messages; dropping records whose time is over.
 //!
 //! A pack of which less than half lives is emptied: what lives is copied behind the newest messages, the rows follow, the file
 //! goes. At every moment each row refers to a body that is there: copies are synced before rows point to them (the writer does
@@ -29,6 +29,7 @@ impl Store {
             .maintenance
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
+        self.expire();
         let now = self.inner.options.clock.now();
         if !self.inner.reserve.low() && self.migrated_since(now.saturating_sub(SNAPSHOT_KEPT))? {
             return Ok(0);
@@ -66,6 +67,17 @@ impl Store {
             }
         }
         Ok(freed)
+    }
+
+    /// Drops what has a time that is over. What fails is tried again the next time: giving back room matters more.
+    fn expire(&self) {
+        loop {
+            match self.write(|tx| tx.expire_decisions()) {
+                Ok(0) => return,
+                Ok(_) => {}
+                Err(error) => return tracing::warn!(%error, "expired records could not be dropped"),
+            }
+        }
     }
 
     fn migrated_since(&self, since: i64) -> Result<bool> {

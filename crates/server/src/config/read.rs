@@ -3,6 +3,8 @@
 //! Walks the parsed document by hand instead of deriving, so that each mistake has its line and says what would be
 //! right, and so that one start shows all of them.
 
+mod reception;
+
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -14,7 +16,16 @@ use toml::de::{DeTable, DeValue};
 use super::{Address, AuthOptions, Config, Limits, Listener, Mistake, Service, TlsFiles};
 
 /// The keys of the file outside tables.
-const TOP: [&str; 7] = ["hostname", "data", "log", "listen", "tls", "auth", "limits"];
+const TOP: [&str; 8] = [
+    "hostname",
+    "data",
+    "log",
+    "listen",
+    "tls",
+    "auth",
+    "limits",
+    "reception",
+];
 
 /// Reads a configuration.
 pub(super) fn config(text: &str, file: &Path) -> Result<Config, Vec<Mistake>> {
@@ -40,6 +51,7 @@ pub(super) fn config(text: &str, file: &Path) -> Result<Config, Vec<Mistake>> {
     let tls = reader.tls(&top);
     let auth = reader.auth(&top);
     let limits = reader.limits(&top);
+    let reception = reader.reception(&top);
     if data.is_none() && !top.table.contains_key("data") {
         reader.wrong(
             0,
@@ -59,6 +71,7 @@ pub(super) fn config(text: &str, file: &Path) -> Result<Config, Vec<Mistake>> {
                 tls,
                 auth,
                 limits,
+                reception,
                 log,
             })
         }

@@ -5,10 +5,12 @@ use std::collections::{HashMap, HashSet};
 use smtp::reply::Reply;
 use smtp::server::Kind;
 use store::{
-    AccountId, BodyMeta, Content, Delivery, Error, Flags, Recipient, Target, Timestamp, Tx,
+    AccountId, BodyMeta, Content, Delivery, Error, Flags, Recipient, SpecialUse, Target, Timestamp,
+    Tx,
 };
 
 use super::{Arrival, Path, route};
+use crate::judge::{self, Judgement, Verdict};
 use crate::shared::Shared;
 use crate::smtp::refusal;
 
@@ -19,6 +21,7 @@ pub(super) async fn commit(
     arrival: &mut Arrival,
     top: Vec<u8>,
     now: Timestamp,
+    judgement: Judgement,
 ) -> Result<Vec<Result<(), Reply>>, Reply> {
     let paths = arrival.recipients.clone();
     let meta = BodyMeta {
@@ -28,6 +31,7 @@ pub(super) async fn commit(
         recipients: paths.iter().map(|path| path.address.clone()).collect(),
     };
     let each = arrival.kind == Kind::Lmtp;
+    let config = shared.config();
     let message = std::mem::take(&mut arrival.message);
     let content = shared
         .db
@@ -36,7 +40,15 @@ pub(super) async fn commit(
         .map_err(|error| refusal::reply(&error))?;
     let placed = shared
         .db
-        .write(move |tx| place(tx, &content, now, &paths, each))
+        .write(move |tx| {
+            let mut judgement = judgement;
+            let verdicts = place(tx, &content, now, &paths, each, &mut judgement)?;
+            // What nobody got is told by the reply.
+            if verdicts.iter().any(Result::is_ok) {
+                judge::keep(tx, &judgement, &config.reception)?;
+            }
+            Ok(verdicts)
+        })
         .await;
     match placed {
         Ok(verdicts) => Ok(verdicts
@@ -54,6 +66,7 @@ fn place(
     received: Timestamp,
     paths: &[Path],
     each: bool,
+    judgement: &mut Judgement,
 ) -> store::Result<Vec<store::Result<()>>> {
     // Many addresses may stand for the same accounts: each is looked at once, because all other writers wait.
     let mut room = HashMap::new();
@@ -76,9 +89,13 @@ fn place(
     if accounts.is_empty() {
         return Ok(verdicts);
     }
+    let target = match judgement.verdict {
+        Verdict::Junk => Target::SpecialUse(SpecialUse::Junk),
+        _ => Target::Inbox,
+    };
     let recipient = |account: &AccountId| Recipient {
         account: *account,
-        target: Target::Inbox,
+        target: target.clone(),
         flags: Flags::NONE,
     };
     let delivery = Delivery {
@@ -87,6 +104,10 @@ fn place(
         recipients: accounts.iter().map(recipient).collect(),
     };
     let outcomes = tx.deliver(&delivery)?;
+    for placed in outcomes.iter().flatten() {
+        let (account, mailbox) = (placed.account.0, placed.mailbox.0);
+        judgement.record.placed(account, mailbox, placed.uid);
+    }
     let failed: HashMap<AccountId, Error> = accounts
         .into_iter()
         .zip(outcomes)

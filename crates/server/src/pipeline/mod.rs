@@ -18,6 +18,7 @@ use smtp::server::Kind;
 use store::AccountId;
 
 use crate::auth::Identity;
+use crate::judge;
 use crate::shared::Shared;
 use crate::stream::{Peer, TlsInfo};
 
@@ -77,6 +78,8 @@ pub struct Delivered {
 pub async fn receive(shared: &Shared, mut arrival: Arrival) -> Result<Delivered, Reply> {
     let header = header_end(&arrival.message);
     check_header(&arrival.message, header)?;
+    let id = trace::id(shared.random());
+    let now = shared.timestamp();
     let additions = match (arrival.kind, &arrival.submitter) {
         (Kind::Submission, Some(identity)) => {
             submit::check(shared, identity, &arrival.message, header)?
@@ -84,12 +87,23 @@ pub async fn receive(shared: &Shared, mut arrival: Arrival) -> Result<Delivered,
         (Kind::Submission, None) => return Err(reply::AUTHENTICATION_REQUIRED),
         _ => String::new(),
     };
+    let judgement = judge::judge(shared, &arrival, header, &id, now).await;
+    if let Some(reply) = judgement.verdict.refusal() {
+        judge::keep_refused(shared, &judgement).await;
+        return Err(reply.clone());
+    }
+    judge::remove_forged(&mut arrival, header, &shared.config());
+    let header = header_end(&arrival.message);
     remove_return_path(&mut arrival.message, header);
-    let id = trace::id(shared.random());
-    let now = shared.timestamp();
-    let mut top = trace::fields(&arrival, &shared.config().hostname, &id, now);
+    let mut top = trace::fields(
+        &arrival,
+        &shared.config().hostname,
+        &id,
+        now,
+        &judgement.fields,
+    );
     top.push_str(&additions);
-    let verdicts = commit::commit(shared, &mut arrival, top.into_bytes(), now).await?;
+    let verdicts = commit::commit(shared, &mut arrival, top.into_bytes(), now, judgement).await?;
     log(&arrival, &id, &verdicts);
     Ok(Delivered { id, verdicts })
 }

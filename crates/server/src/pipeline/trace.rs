@@ -23,8 +23,14 @@ pub(super) fn id(random: [u8; 10]) -> String {
         .collect()
 }
 
-/// Return-Path and Received.
-pub(super) fn fields(arrival: &Arrival, host: &str, id: &str, now: Timestamp) -> String {
+/// Return-Path, the `results` of judging (RFC 8601 §4: above the Received of the same host), and Received.
+pub(super) fn fields(
+    arrival: &Arrival,
+    host: &str,
+    id: &str,
+    now: Timestamp,
+    results: &str,
+) -> String {
     let from = from_domain(arrival);
     let with = protocol(arrival);
     let tls = match &arrival.tls {
@@ -38,7 +44,7 @@ pub(super) fn fields(arrival: &Arrival, host: &str, id: &str, now: Timestamp) ->
     };
     let date = DateTime::from_timestamp(now, 0);
     format!(
-        "Return-Path: <{}>\r\nReceived: from {from}\r\n\tby {host} with {with}{tls}\r\n\tid {id}{recipient};\r\n\t{date}\r\n",
+        "Return-Path: <{}>\r\n{results}Received: from {from}\r\n\tby {host} with {with}{tls}\r\n\tid {id}{recipient};\r\n\t{date}\r\n",
         arrival.from
     )
 }
@@ -126,7 +132,7 @@ mod tests {
     #[test]
     fn one_recipient() {
         assert_eq!(
-            fields(&arrival(), "mx.example.test", "abc", 880_127_706),
+            fields(&arrival(), "mx.example.test", "abc", 880_127_706, ""),
             "Return-Path: <>\r\nReceived: from client.example ([192.0.2.7])\r\n\tby mx.example.test with ESMTP\r\n\
              \tid abc\r\n\tfor <bob@example.test>;\r\n\tFri, 21 Nov 1997 15:55:06 +0000\r\n"
         );
@@ -140,7 +146,7 @@ mod tests {
             address: "eve@example.test".into(),
             accounts: vec![AccountId(2)],
         });
-        let fields = fields(&arrival, "mx.example.test", "abc", 0);
+        let fields = fields(&arrival, "mx.example.test", "abc", 0, "");
         assert!(!fields.contains("bob") && !fields.contains("eve"));
         assert!(
             fields.contains(" with ESMTPS (TLSv1.3 TLS13_AES_256_GCM_SHA384)\r\n\tid abc;\r\n")

@@ -1,7 +1,6 @@
 -- Keys for signing, decision records, and reports to and from others.
 
--- == signing ==========================================================================================================
-
+-- == signing ===================================================================================================
 -- A DKIM key of a domain. state: 0 pending, 1 active, 2 retired, 3 removed (its private key is gone; the row says which
 -- record may leave the DNS). since is when it came into that state; checked when its record was last looked for, and seen
 -- whether it was there.
@@ -20,5 +19,28 @@ CREATE TABLE dkim_key (
 ) {clustered};
 
 -- == decision records (judge) =========================================================================================
+-- What was decided about a message and why, under the id in its Received field. message_key is a hash of its Message-ID:
+-- an index of numbers instead of one of long texts that strangers choose.
+CREATE TABLE decision (
+    decision_id {rowkey} NOT NULL,
+    trace_id TEXT NOT NULL UNIQUE,
+    message_key BIGINT NOT NULL,
+    at BIGINT NOT NULL,
+    expires BIGINT NOT NULL,
+    record {blob} NOT NULL{rowkey_end(decision_id)}
+);
+CREATE INDEX decision_message ON decision (message_key);
+CREATE INDEX decision_expires ON decision (expires);
+
+-- What DMARC aggregate reports tell: messages of a day (since 1970, UTC) under the policy of a domain, counted by all that
+-- a report distinguishes. policy and facts are texts of the server's.
+CREATE TABLE dmarc_feedback (
+    day BIGINT NOT NULL,
+    domain TEXT NOT NULL,
+    policy TEXT NOT NULL,
+    facts TEXT NOT NULL,
+    count BIGINT NOT NULL,
+    PRIMARY KEY (day, domain, policy, facts)
+) {clustered};
 
 -- == reports ==========================================================================================================
