@@ -136,6 +136,8 @@ replies! {
     TIMED_OUT = 421 4 . 4 . 2 "Timed out waiting for you";
     /// Too many errors in one session.
     TOO_MANY_ERRORS = 421 4 . 7 . 0 "Too many errors";
+    /// More messages on one connection than LIMITS announces (RFC 9422).
+    TOO_MANY_MESSAGES = 421 4 . 7 . 0 "Too many messages on one connection";
     /// Too many connections.
     TOO_MANY_CONNECTIONS = 421 4 . 7 . 0 "Too many connections";
     /// A fault of ours; the log has the details under the id that the text gives.
@@ -162,6 +164,8 @@ replies! {
     SASL_TOO_LONG = 500 5 . 5 . 6 "Authentication exchange line is too long";
     /// Wrong arguments.
     BAD_ARGUMENTS = 501 5 . 5 . 4 "Syntax error in arguments";
+    /// HOLDFOR or HOLDUNTIL beyond what was announced, or in the past (RFC 4865 §4.2).
+    HELD_TOO_LONG = 501 5 . 5 . 4 "Messages are not held until then";
     /// MAIL FROM that does not parse.
     BAD_SENDER = 501 5 . 1 . 7 "Bad sender address syntax";
     /// RCPT TO that does not parse.
@@ -196,6 +200,8 @@ replies! {
     RELAYING_DENIED = 550 5 . 7 . 1 "Relaying denied";
     /// The From, Sender or envelope sender belongs to somebody else.
     SENDER_NOT_OWNED = 550 5 . 7 . 1 "This sender address does not belong to your account";
+    /// A class of solicitation that is not wanted (RFC 3865).
+    SOLICITATION_REFUSED = 550 5 . 7 . 1 "Solicitation of this class is refused";
     /// From is missing, doubled or malformed.
     BAD_FROM = 550 5 . 6 . 0 "Message refused: it needs exactly one well-formed From field";
     /// The first line begins with a blank: it would continue the trace field put before it.
@@ -216,6 +222,8 @@ replies! {
     EARLY_TALK = 554 5 . 5 . 0 "Protocol synchronisation error";
     /// Another protocol speaks to us.
     WRONG_PROTOCOL = 554 5 . 5 . 0 "This is a mail server";
+    /// BY= asks for less time than DELIVERBY announces (RFC 2852 §3).
+    DELIVER_BY_TOO_SOON = 555 5 . 5 . 4 "Cannot be delivered within that time";
     /// A MAIL or RCPT parameter that we do not know (RFC 5321 §4.1.1.11).
     UNKNOWN_PARAMETER = 555 5 . 5 . 4 "Unsupported parameter";
 }

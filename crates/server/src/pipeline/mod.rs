@@ -8,11 +8,13 @@
 //! reply for all recipients gets it for all or none.
 
 mod commit;
+pub mod envelope;
 pub mod route;
 pub mod submit;
 mod trace;
 
 use smtp::address::ReversePath;
+use smtp::parameters;
 use smtp::reply::{self, Reply};
 use smtp::server::Kind;
 use store::AccountId;
@@ -21,6 +23,8 @@ use crate::auth::Identity;
 use crate::judge;
 use crate::shared::Shared;
 use crate::stream::{Peer, TlsInfo};
+
+pub use envelope::Envelope;
 
 /// Octets of a header. Some mailing lists and filters write much, nobody this much (A14).
 const HEADER_LIMIT: usize = 256 * 1024;
@@ -50,6 +54,8 @@ pub struct Arrival {
     pub submitter: Option<Identity>,
     /// MAIL FROM.
     pub from: ReversePath,
+    /// What was asked for with MAIL FROM.
+    pub envelope: Envelope,
     /// RCPT TO, each with the accounts it stands for.
     pub recipients: Vec<Path>,
     /// The message.
@@ -63,6 +69,8 @@ pub struct Path {
     pub address: String,
     /// Whom it reaches; never empty.
     pub accounts: Vec<AccountId>,
+    /// What was asked for with RCPT TO.
+    pub parameters: parameters::Recipient,
 }
 
 /// What became of a message.

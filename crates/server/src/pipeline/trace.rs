@@ -90,11 +90,12 @@ fn protocol(arrival: &Arrival) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Path;
+    use super::super::{Envelope, Path};
     use super::*;
     use crate::auth::Identity;
     use crate::stream::{Peer, TlsInfo};
     use smtp::address::ReversePath;
+    use smtp::parameters::Recipient;
     use store::AccountId;
 
     fn arrival() -> Arrival {
@@ -112,9 +113,11 @@ mod tests {
             smtputf8: false,
             submitter: None,
             from: ReversePath::Null,
+            envelope: Envelope::default(),
             recipients: vec![Path {
                 address: "bob@example.test".into(),
                 accounts: vec![AccountId(1)],
+                parameters: Recipient::default(),
             }],
             message: Vec::new(),
         }
@@ -145,6 +148,7 @@ mod tests {
         arrival.recipients.push(Path {
             address: "eve@example.test".into(),
             accounts: vec![AccountId(2)],
+            parameters: Recipient::default(),
         });
         let fields = fields(&arrival, "mx.example.test", "abc", 0, "");
         assert!(!fields.contains("bob") && !fields.contains("eve"));

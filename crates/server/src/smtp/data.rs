@@ -89,6 +89,7 @@ impl Handler {
             smtputf8: transaction.parameters.smtputf8,
             submitter: self.identity.clone(),
             from: transaction.from,
+            envelope: transaction.envelope,
             recipients: transaction.recipients,
             message: incoming.octets,
         };

@@ -1,18 +1,19 @@
 //! `MAIL FROM`: who may send as whom.
 
 use smtp::address::ReversePath;
-use smtp::parameters;
+use smtp::parameters::{self, Hold};
 use smtp::reply::{self, Reply};
 use smtp::server::{Accepted, Kind};
 
 use super::data::Incoming;
 use super::{Handler, Verdict, refusal};
-use crate::pipeline::{Path, submit};
+use crate::pipeline::{Envelope, Path, submit};
 
 /// An open transaction.
 pub(super) struct Transaction {
     pub(super) from: ReversePath,
     pub(super) parameters: parameters::Mail,
+    pub(super) envelope: Envelope,
     pub(super) recipients: Vec<Path>,
     pub(super) incoming: Option<Incoming>,
 }
@@ -27,7 +28,16 @@ impl Handler {
         if self.kind == Kind::Submission {
             self.may_send_as(&from, may_log_in)?;
         }
+        let now = self.shared.timestamp();
+        if parameters
+            .hold
+            .is_some_and(|hold| matches!(hold, Hold::Until(at) if at < now))
+        {
+            // RFC 4865 §3: "the future date and time".
+            return Err(reply::HELD_TOO_LONG);
+        }
         self.transaction = Some(Transaction {
+            envelope: Envelope::new(&parameters, now),
             from,
             parameters,
             recipients: Vec::new(),

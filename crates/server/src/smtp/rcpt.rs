@@ -1,6 +1,7 @@
 //! `RCPT TO`: for whom mail is taken. Local recipients only, whoever sends.
 
 use smtp::address::ForwardPath;
+use smtp::parameters;
 use smtp::reply;
 use smtp::server::{Accepted, Kind};
 
@@ -11,7 +12,11 @@ use crate::pipeline::{Path, route};
 const UNKNOWN_LIMIT: u32 = 10;
 
 impl Handler {
-    pub(super) async fn rcpt(&mut self, to: ForwardPath) -> Verdict {
+    pub(super) async fn rcpt(
+        &mut self,
+        to: ForwardPath,
+        parameters: parameters::Recipient,
+    ) -> Verdict {
         let size = self
             .transaction
             .as_ref()
@@ -24,6 +29,7 @@ impl Handler {
                     transaction.recipients.push(Path {
                         address: to.to_string(),
                         accounts,
+                        parameters,
                     });
                 }
                 Ok(Accepted::default())

@@ -1,6 +1,6 @@
 //! The greeting and EHLO, and what the server can.
 
-use super::{Capabilities, Error, Event, Expect, Session};
+use super::{Announced, Capabilities, Error, Event, Expect, Session};
 use crate::reply::Reply;
 
 impl Session {
@@ -50,6 +50,7 @@ impl Capabilities {
         for line in text.lines().skip(1) {
             let mut words = line.split_ascii_whitespace();
             let keyword = words.next().unwrap_or_default().to_ascii_uppercase();
+            found.keywords.push(keyword.clone());
             match keyword.as_str() {
                 "STARTTLS" => found.starttls = true,
                 "PIPELINING" => found.pipelining = true,
@@ -61,6 +62,24 @@ impl Capabilities {
                     found.size = Some(words.next().and_then(|size| size.parse().ok()).unwrap_or(0))
                 }
                 "AUTH" => found.mechanisms.extend(words.map(str::to_ascii_uppercase)),
+                "LIMITS" => found.limits = Announced::parse(words),
+                _ => {}
+            }
+        }
+        found
+    }
+}
+
+impl Announced {
+    /// `name "=" value` each; a value that is no positive number says nothing (RFC 9422).
+    fn parse<'a>(words: impl Iterator<Item = &'a str>) -> Announced {
+        let mut found = Announced::default();
+        for (name, value) in words.filter_map(|word| word.split_once('=')) {
+            let value = value.parse().ok().filter(|value| *value > 0);
+            match name.to_ascii_uppercase().as_str() {
+                "MAILMAX" => found.mails = value,
+                "RCPTMAX" => found.recipients = value,
+                "RCPTDOMAINMAX" => found.domains = value,
                 _ => {}
             }
         }
@@ -74,16 +93,26 @@ mod tests {
 
     #[test]
     fn capabilities() {
-        let text = "mx.example PIPELINING\nsize 1000\nAUTH plain LOGIN\n8BITMIME\nX-FOO bar\nSTARTTLS\nCHUNKING";
+        let text = "mx.example PIPELINING\nsize 1000\nAUTH plain LOGIN\n8BITMIME\nX-FOO bar\nSTARTTLS\nCHUNKING\nLIMITS rcptmax=100 MAILMAX=0 X=1";
         let expected = Capabilities {
             starttls: true,
             chunking: true,
             eight_bit_mime: true,
             size: Some(1_000),
             mechanisms: vec!["PLAIN".into(), "LOGIN".into()],
+            limits: Announced {
+                recipients: Some(100),
+                ..Announced::default()
+            },
+            keywords: [
+                "SIZE", "AUTH", "8BITMIME", "X-FOO", "STARTTLS", "CHUNKING", "LIMITS",
+            ]
+            .map(String::from)
+            .to_vec(),
             ..Capabilities::default()
         };
         assert_eq!(Capabilities::parse(text), expected);
+        assert!(expected.has("X-FOO") && !expected.has("MX.EXAMPLE"));
         assert_eq!(Capabilities::parse("x\nSIZE").size, Some(0));
         assert_eq!(Capabilities::parse("x\nSIZE big").size, Some(0));
     }

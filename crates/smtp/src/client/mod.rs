@@ -15,6 +15,7 @@ mod send;
 mod tests;
 
 use crate::address::{Mailbox, ReversePath};
+use crate::parameters;
 use crate::reply::Reply;
 use send::Transaction;
 use std::collections::VecDeque;
@@ -84,6 +85,28 @@ pub struct Capabilities {
     pub size: Option<u64>,
     /// Names of the AUTH mechanisms, upper case.
     pub mechanisms: Vec<String>,
+    /// Messages of one connection and recipients of one message, where LIMITS tells them (RFC 9422).
+    pub limits: Announced,
+    /// Every keyword of the answer, upper case.
+    pub keywords: Vec<String>,
+}
+
+impl Capabilities {
+    /// Whether the server named this keyword, `DSN` or `REQUIRETLS`.
+    pub fn has(&self, keyword: &str) -> bool {
+        self.keywords.iter().any(|known| known == keyword)
+    }
+}
+
+/// What LIMITS announces (RFC 9422); `None` where it says nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Announced {
+    /// MAILMAX: MAIL commands of one connection.
+    pub mails: Option<u32>,
+    /// RCPTMAX: recipients of one message.
+    pub recipients: Option<u32>,
+    /// RCPTDOMAINMAX: domains among the recipients of one connection.
+    pub domains: Option<u32>,
 }
 
 /// The envelope of one message.
@@ -99,6 +122,12 @@ pub struct Envelope {
     pub eight_bit: bool,
     /// The header or an address needs SMTPUTF8.
     pub smtputf8: bool,
+    /// Parameters of MAIL; those that the server does not offer are left out. Of them SIZE, BODY and SMTPUTF8 follow from
+    /// the fields above.
+    pub parameters: parameters::Mail,
+    /// Parameters of the recipients, in the order of `to`; for those beyond its end there are none. What the server does
+    /// not offer is left out.
+    pub recipients: Vec<parameters::Recipient>,
 }
 
 /// What became of a command.

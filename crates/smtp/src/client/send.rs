@@ -58,7 +58,11 @@ impl Session {
         }
         todo.push_back((self.mail_line(&envelope, utf8), Expect::Mail));
         for (number, mailbox) in envelope.to.iter().enumerate() {
-            todo.push_back((format!("RCPT TO:<{mailbox}>"), Expect::Rcpt(number)));
+            let parameters = envelope.recipients.get(number).map(|parameters| {
+                parameters.offered(|keyword| self.capabilities.has(keyword), utf8)
+            });
+            let line = format!("RCPT TO:<{mailbox}>{}", parameters.unwrap_or_default());
+            todo.push_back((line, Expect::Rcpt(number)));
         }
         todo.push_back(("DATA".to_owned(), Expect::Data));
         let outcomes = envelope.to.iter().map(|_| Outcome::Waiting).collect();
@@ -83,6 +87,8 @@ impl Session {
         if utf8 {
             line.push_str(" SMTPUTF8");
         }
+        let offered = |keyword: &str| self.capabilities.has(keyword);
+        line.push_str(&envelope.parameters.offered(offered));
         line
     }
 

@@ -25,6 +25,8 @@ fn envelope(to: &[&str]) -> Envelope {
         size: Some(9),
         eight_bit: false,
         smtputf8: false,
+        parameters: Default::default(),
+        recipients: Vec::new(),
     }
 }
 
@@ -299,6 +301,7 @@ fn client_and_server_understand_each_other() {
             server::Kind::Reception
         };
         let mut server = server::Session::new(server::Config {
+            extensions: server::Extensions::default(),
             kind,
             host: "mx.example".into(),
             tls: false,

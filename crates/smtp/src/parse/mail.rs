@@ -25,7 +25,7 @@ pub(super) fn mail<'a>(cursor: &mut Cursor<'a>) -> Result<Command<'a>, Error> {
 mod tests {
     use super::super::{Command, Error, command};
     use crate::address;
-    use crate::parameters::{Body, Mail};
+    use crate::parameters::{Body, Hold, Mail, Return};
 
     fn parsed(line: &str) -> Result<(String, Mail), Error> {
         match command(line.as_bytes())? {
@@ -49,6 +49,7 @@ mod tests {
             body: Body::EightBitMime,
             smtputf8: true,
             auth: Some("e=mc2@example.com".into()),
+            ..Mail::default()
         };
         assert_eq!(all, expected);
         assert_eq!(
@@ -62,6 +63,28 @@ mod tests {
     }
 
     #[test]
+    fn every_parameter_is_read_and_written() {
+        let line = " RET=HDRS ENVID=QQ+2B1 BY=-120;NT HOLDUNTIL=2030-01-01T00:00:00Z MT-PRIORITY=-3 REQUIRETLS \
+            SOLICIT=org.example:ADV,net.example:ADULT AUTH=a+2Bb@c.example";
+        let (_, mail) = parsed(&format!("MAIL FROM:<a@b>{line}")).unwrap();
+        assert_eq!(mail.ret, Some(Return::Headers));
+        assert_eq!(mail.envid.as_deref(), Some("QQ+1"));
+        assert_eq!(mail.priority, Some(-3));
+        assert_eq!(mail.hold, Some(Hold::Until(1_893_456_000)));
+        assert_eq!(mail.solicit, ["org.example:ADV", "net.example:ADULT"]);
+        assert!(mail.require_tls && mail.deliver_by.is_some_and(|by| by.trace));
+        assert_eq!(mail.offered(|_| true), line);
+        assert_eq!(mail.offered(|_| false), "");
+        assert_eq!(
+            mail.offered(|keyword| keyword == "REQUIRETLS"),
+            " REQUIRETLS"
+        );
+        let longest = "a".repeat(94);
+        assert!(parsed(&format!("MAIL FROM:<> ENVID={longest}")).is_ok());
+        assert!(parsed(&format!("MAIL FROM:<> ENVID={longest}a")).is_err());
+    }
+
+    #[test]
     fn refused() {
         let sender = |offset| Error::Sender(address::Error::Unexpected(offset));
         let table = [
@@ -72,7 +95,24 @@ mod tests {
             ("MAIL FROM:<a@b>x", Error::Arguments),
             ("MAIL FROM:<ä@b>", Error::Utf8),
             ("MAIL FROM:<a@b> FOO=1", Error::Parameter),
-            ("MAIL FROM:<a@b> RET=HDRS", Error::Parameter),
+            ("MAIL FROM:<a@b> RET=HEADERS", Error::Arguments),
+            ("MAIL FROM:<a@b> RET=FULL RET=HDRS", Error::Arguments),
+            ("MAIL FROM:<a@b> ENVID=a ENVID=a", Error::Arguments),
+            ("MAIL FROM:<a@b> ENVID", Error::Arguments),
+            ("MAIL FROM:<a@b> BY=0;R", Error::Arguments),
+            ("MAIL FROM:<a@b> BY=1;R BY=2;N", Error::Arguments),
+            (
+                "MAIL FROM:<a@b> HOLDFOR=1 HOLDUNTIL=2030-01-01T00:00:00Z",
+                Error::Arguments,
+            ),
+            ("MAIL FROM:<a@b> HOLDFOR=0", Error::Arguments),
+            ("MAIL FROM:<a@b> MT-PRIORITY=10", Error::Arguments),
+            ("MAIL FROM:<a@b> MT-PRIORITY=-0", Error::Arguments),
+            ("MAIL FROM:<a@b> MT-PRIORITY=+1", Error::Arguments),
+            ("MAIL FROM:<a@b> REQUIRETLS=1", Error::Arguments),
+            ("MAIL FROM:<a@b> REQUIRETLS REQUIRETLS", Error::Arguments),
+            ("MAIL FROM:<a@b> SOLICIT=1a", Error::Arguments),
+            ("MAIL FROM:<a@b> SOLICIT=a,,b", Error::Arguments),
             ("MAIL FROM:<a@b> SIZE", Error::Arguments),
             ("MAIL FROM:<a@b> SIZE=", Error::Arguments),
             ("MAIL FROM:<a@b> SIZE=-1", Error::Arguments),
@@ -81,7 +121,7 @@ mod tests {
                 Error::Arguments,
             ),
             ("MAIL FROM:<a@b> SIZE=1 SIZE=2", Error::Arguments),
-            ("MAIL FROM:<a@b> BODY=BINARYMIME", Error::Arguments),
+            ("MAIL FROM:<a@b> BODY=BINARY", Error::Arguments),
             ("MAIL FROM:<a@b> SMTPUTF8=1", Error::Arguments),
             ("MAIL FROM:<a@b> AUTH=a+4", Error::Arguments),
             ("MAIL FROM:<a@b> AUTH=", Error::Arguments),
@@ -96,11 +136,10 @@ mod tests {
     #[test]
     fn a27_controls_in_xtext() {
         for value in ["a+00b", "a+0D+0Ab", "a+7Fb", "+0A"] {
-            assert_eq!(
-                parsed(&format!("MAIL FROM:<a@b> AUTH={value}")),
-                Err(Error::Arguments),
-                "{value}"
-            );
+            for keyword in ["AUTH", "ENVID"] {
+                let line = format!("MAIL FROM:<a@b> {keyword}={value}");
+                assert_eq!(parsed(&line), Err(Error::Arguments), "{line}");
+            }
         }
     }
 }

@@ -28,7 +28,7 @@ pub(super) struct Chunk {
     refusal: Option<Reply>,
 }
 
-/// Line ends across chunks: no BINARYMIME is offered, so text must be canonical (RFC 3030 §2).
+/// Line ends across chunks: without BINARYMIME text must be canonical (RFC 3030 §2).
 #[derive(Debug, Default)]
 struct LineEnds {
     after_cr: bool,
@@ -69,8 +69,8 @@ impl Session {
         let lmtp = self.config.kind == Kind::Lmtp;
         match &self.transaction {
             None => return self.refuse(reply::BAD_SEQUENCE),
-            // RFC 3030 §2: DATA and BDAT are not mixed.
-            Some(transaction) if transaction.chunks.is_some() => {
+            // RFC 3030 §2: DATA and BDAT are not mixed; §3: BINARYMIME comes with BDAT only.
+            Some(transaction) if transaction.chunks.is_some() || transaction.binary => {
                 return self.refuse(reply::BAD_SEQUENCE);
             }
             // RFC 2033 §4.2 asks for 503 here.
@@ -197,6 +197,10 @@ impl Session {
         }
         let length = octets.len() as u64;
         chunk.remaining = chunk.remaining.saturating_sub(length);
+        let binary = self
+            .transaction
+            .as_ref()
+            .is_some_and(|transaction| transaction.binary);
         let chunks = self
             .transaction
             .as_mut()
@@ -205,7 +209,9 @@ impl Session {
             return Step::Again;
         };
         chunks.size = chunks.size.saturating_add(length);
-        chunks.ends.feed(octets);
+        if !binary {
+            chunks.ends.feed(octets);
+        }
         if chunks.size > self.config.limits.message {
             chunk.refusal = Some(reply::MESSAGE_TOO_BIG);
         } else if !chunks.ends.seen.any() {

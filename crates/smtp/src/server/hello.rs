@@ -42,6 +42,14 @@ impl Session {
                 .map(String::from),
             );
             lines.push(format!("SIZE {}", self.config.limits.message));
+            self.config.extensions.announce(self.tls, &mut lines);
+            if self.config.extensions.limits {
+                let limits = &self.config.limits;
+                lines.push(format!(
+                    "LIMITS MAILMAX={} RCPTMAX={}",
+                    limits.transactions, limits.recipients
+                ));
+            }
             if self.config.starttls && !self.tls {
                 lines.push("STARTTLS".to_owned());
             }

@@ -12,6 +12,7 @@
 
 mod auth;
 mod data;
+mod extensions;
 mod hello;
 mod mail;
 mod rcpt;
@@ -26,6 +27,8 @@ use std::time::Duration;
 use wire::input::{Input, Line};
 use wire::output::Output;
 use wire::sasl::Mechanism;
+
+pub use extensions::{Extensions, FutureRelease};
 
 /// Whom a listener serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -56,6 +59,8 @@ pub struct Config {
     /// Input that comes where the client has to wait (before the greeting, behind EHLO, DATA, AUTH) ends the session with
     /// 554 (RFC 2920 §3.1). Otherwise it is taken as if it had come later.
     pub strict_pipelining: bool,
+    /// What is offered beyond what every session has.
+    pub extensions: Extensions,
     /// Limits of this session.
     pub limits: Limits,
 }
@@ -74,6 +79,8 @@ pub struct Limits {
     pub message: u64,
     /// Recipients of one transaction (RFC 5321 §4.5.3.1.8 asks for at least 100).
     pub recipients: usize,
+    /// MAIL commands of one session, whatever becomes of them; the next one ends it (RFC 9422).
+    pub transactions: u32,
     /// Unknown commands before the session ends: a confused or foreign client.
     pub unknown_commands: u32,
     /// Refused commands before the session ends. Recipients that the handler refuses do not count: how many of those
@@ -93,6 +100,7 @@ impl Default for Limits {
             sasl_line: 12_288,
             message: 50 * 1024 * 1024,
             recipients: 1_000,
+            transactions: 10_000,
             unknown_commands: 10,
             errors: 100,
             command_timeout: Duration::from_secs(300),
@@ -213,6 +221,8 @@ pub struct Session {
     broken: usize,
     /// Octets so far of a line beyond its limit.
     overlong: usize,
+    /// MAIL commands so far.
+    transactions: u32,
     unknown: u32,
     errors: u32,
 }
@@ -240,7 +250,7 @@ enum Phase {
 #[derive(Debug)]
 enum Waiting {
     Hello { extended: bool },
-    Mail { smtputf8: bool },
+    Mail { smtputf8: bool, binary: bool },
     Recipient,
     DataStart,
     ChunkStart { size: u64, last: bool },
@@ -259,6 +269,8 @@ struct Hello {
 #[derive(Debug)]
 struct Transaction {
     smtputf8: bool,
+    /// BODY=BINARYMIME: any octets, in chunks only (RFC 3030 §3).
+    binary: bool,
     recipients: usize,
     /// The message comes in chunks.
     chunks: Option<Chunks>,
@@ -298,6 +310,7 @@ impl Session {
             transaction: None,
             broken: 0,
             overlong: 0,
+            transactions: 0,
             unknown: 0,
             errors: 0,
             config,
@@ -469,7 +482,7 @@ impl Session {
         }
         match waiting {
             Waiting::Hello { extended } => self.hello_answer(extended, verdict),
-            Waiting::Mail { smtputf8 } => self.mail_answer(smtputf8, verdict),
+            Waiting::Mail { smtputf8, binary } => self.mail_answer(smtputf8, binary, verdict),
             Waiting::Recipient => self.rcpt_answer(verdict),
             Waiting::DataStart => self.data_answer(verdict),
             Waiting::ChunkStart { size, last } => self.bdat_answer(size, last, verdict),

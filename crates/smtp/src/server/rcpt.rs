@@ -13,10 +13,16 @@ impl Session {
         if transaction.chunks.is_some() {
             return self.refuse(reply::BAD_SEQUENCE);
         }
-        // RFC 6531 §3.5
-        if !transaction.smtputf8
-            && matches!(&to, ForwardPath::Mailbox(mailbox) if mailbox.needs_utf8())
-        {
+        if let Err(reply) = self.config.extensions.check_recipient(&parameters) {
+            return self.refuse(reply);
+        }
+        // RFC 6531 §3.5; RFC 6533 §3 for the original address.
+        let utf8 = matches!(&to, ForwardPath::Mailbox(mailbox) if mailbox.needs_utf8())
+            || parameters
+                .original
+                .as_ref()
+                .is_some_and(|original| original.raw_utf8);
+        if utf8 && !transaction.smtputf8 {
             return self.refuse(reply::UTF8_REQUIRED);
         }
         if transaction.recipients >= self.config.limits.recipients {

@@ -19,6 +19,7 @@ pub(super) struct Peer {
 
 pub(super) fn config(kind: Kind) -> Config {
     Config {
+        extensions: Extensions::default(),
         kind,
         host: "mx.example".into(),
         tls: false,

@@ -172,6 +172,8 @@ fn prepare(arguments: &Arguments, mut message: Vec<u8>) -> Result<(Envelope, Vec
         size: Some(message.len() as u64),
         eight_bit: !message.is_ascii(),
         smtputf8: utf8_header,
+        parameters: smtp::parameters::Mail::default(),
+        recipients: Vec::new(),
     };
     Ok((envelope, message))
 }
