@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::types::{AccountId, MailboxId, UidRange};
+use crate::types::{AccountId, Flags, MailboxId, UidRange};
 use crate::view::Entry;
 
 /// One change, in the order of the operations.
@@ -32,6 +32,13 @@ pub(crate) enum MailboxChange {
         patch: Patch,
         modseq: u64,
     },
+    /// Messages were seen, or not, by one who reads the mailbox of another.
+    Seen {
+        reader: AccountId,
+        runs: Vec<UidRange>,
+        seen: bool,
+        modseq: u64,
+    },
     /// Messages vanished; ascending.
     Expunged { uids: Vec<u32>, modseq: u64 },
     /// A keyword got the next bit.
@@ -46,8 +53,66 @@ impl MailboxChange {
         match self {
             MailboxChange::Added { modseq, .. }
             | MailboxChange::Flags { modseq, .. }
+            | MailboxChange::Seen { modseq, .. }
             | MailboxChange::Expunged { modseq, .. } => Some(*modseq),
             MailboxChange::Keyword { .. } | MailboxChange::Gone => None,
+        }
+    }
+}
+
+impl MailboxChange {
+    /// The change as it is in the picture of a reader (none: the owner). `\Seen` is each reader's own.
+    pub(crate) fn as_seen_by(&self, reader: Option<AccountId>) -> Option<MailboxChange> {
+        let seen = Flags::SEEN.0;
+        match (self, reader) {
+            (MailboxChange::Seen { reader, .. }, viewer) if viewer != Some(*reader) => None,
+            (
+                MailboxChange::Seen {
+                    runs,
+                    seen: set,
+                    modseq,
+                    ..
+                },
+                _,
+            ) => Some(MailboxChange::Flags {
+                runs: runs.clone(),
+                patch: Patch {
+                    keep: !seen,
+                    set: if *set { seen } else { 0 },
+                    keep_keywords: u64::MAX,
+                    set_keywords: 0,
+                    unchanged_since: u64::MAX,
+                },
+                modseq: *modseq,
+            }),
+            (other, None) => Some(other.clone()),
+            (MailboxChange::Added { entries, modseq }, Some(_)) => Some(MailboxChange::Added {
+                entries: entries
+                    .iter()
+                    .map(|entry| Entry {
+                        flags: entry.flags.without(Flags::SEEN),
+                        ..*entry
+                    })
+                    .collect(),
+                modseq: *modseq,
+            }),
+            (
+                MailboxChange::Flags {
+                    runs,
+                    patch,
+                    modseq,
+                },
+                Some(_),
+            ) => Some(MailboxChange::Flags {
+                runs: runs.clone(),
+                patch: Patch {
+                    keep: patch.keep | seen,
+                    set: patch.set & !seen,
+                    ..*patch
+                },
+                modseq: *modseq,
+            }),
+            (other, Some(_)) => Some(other.clone()),
         }
     }
 }

@@ -273,12 +273,28 @@ impl Tx<'_> {
             .ok_or(Error::NotFound("account"))?;
         for mailbox in self.mailboxes(account)? {
             self.empty_mailbox(account, mailbox.id)?;
+            self.sharers_changed(account, mailbox.id)?;
             self.changed(account, mailbox.id, crate::change::MailboxChange::Gone);
+        }
+        // What it had in mailboxes of others.
+        for (table, column) in [
+            ("acl", "grantee"),
+            ("seen", "reader"),
+            ("annotation", "reader"),
+            ("url_key", "reader"),
+        ] {
+            let sql = format!("DELETE FROM {table} WHERE {column} = $1");
+            self.sql.execute(&sql, values![account])?;
         }
         for table in [
             "subscription",
             "keyword",
             "expunged",
+            "acl",
+            "seen",
+            "quota_limit",
+            "annotation",
+            "url_key",
             "mailbox",
             "app_password",
             "account_state",

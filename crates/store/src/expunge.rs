@@ -94,6 +94,7 @@ impl Tx<'_> {
                 values![account, mailbox, modseq, *run.start(), *run.end()],
             )?;
         }
+        self.forget_seen(account, mailbox, &runs_of(&uids))?;
         self.changed(account, mailbox, MailboxChange::Expunged { uids, modseq });
         Ok(())
     }

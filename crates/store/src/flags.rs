@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use crate::change::{MailboxChange, Patch};
 use crate::engine::values;
 use crate::error::{Error, Result};
+use crate::seen::Allowed;
 use crate::tx::Tx;
 use crate::types::*;
 
@@ -44,6 +45,22 @@ impl Tx<'_> {
         uids: &[UidRange],
         change: &FlagChange,
     ) -> Result<Stored> {
+        let all = Allowed {
+            flags: Flags::ALL,
+            keywords: true,
+        };
+        self.store_allowed(account, mailbox, uids, change, all)
+    }
+
+    /// The same for somebody who may not touch all flags.
+    pub(crate) fn store_allowed(
+        &mut self,
+        account: AccountId,
+        mailbox: MailboxId,
+        uids: &[UidRange],
+        change: &FlagChange,
+        allowed: Allowed,
+    ) -> Result<Stored> {
         self.mailbox_by_id(account, mailbox)?
             .ok_or(Error::NotFound("mailbox"))?;
         let runs = normal_runs(uids);
@@ -53,7 +70,7 @@ impl Tx<'_> {
             &change.keywords,
             change.mode != FlagMode::Remove,
         )?;
-        let patch = patch(change, keywords);
+        let patch = allowed.bound(patch(change, keywords));
         let mut stored = Stored::default();
         if change.unchanged_since.is_some() {
             for run in &runs {

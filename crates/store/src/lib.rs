@@ -9,7 +9,9 @@
 //! Everything here blocks; call it from a bounded pool of threads.
 #![forbid(unsafe_code)]
 
+mod across;
 mod address;
+mod annotation;
 mod backup;
 mod change;
 mod check;
@@ -26,11 +28,14 @@ mod mailbox;
 mod maintain;
 mod message;
 mod pack;
+mod quota;
 mod readers;
 mod reserve;
 mod resolve;
 mod returning;
+mod rights;
 mod schema;
+mod seen;
 mod snapshot;
 mod store;
 mod transfer;
@@ -40,12 +45,16 @@ mod view;
 mod world;
 mod writer;
 
+pub use across::Whose;
+pub use annotation::{ANNOTATION_NAME, ANNOTATION_VALUE, Annotated};
 pub use backup::BackupReport;
 pub use check::{CheckReport, Finding};
 pub use decision::{Decision, DecisionRow};
 pub use dkim::{DkimKey, DkimState, NewDkimKey};
 pub use error::{Error, Result};
 pub use feedback::Feedback;
+pub use quota::{Resource, Usage};
+pub use rights::{AclEntry, Grantee, Rights, SharedMailbox};
 pub use snapshot::Snapshot;
 pub use store::{MaildropLock, Options, Store};
 pub use tx::Tx;

@@ -10,6 +10,7 @@ use unicode_normalization::UnicodeNormalization;
 use crate::change::MailboxChange;
 use crate::engine::{Row, values};
 use crate::error::{Error, Result};
+use crate::quota::Resource;
 use crate::snapshot::Snapshot;
 use crate::tx::Tx;
 use crate::types::*;
@@ -71,6 +72,11 @@ pub(crate) fn normal_name(name: &str) -> Result<String> {
         return Ok(name);
     }
     Ok(rest.map_or_else(|| "INBOX".to_owned(), |rest| format!("INBOX/{rest}")))
+}
+
+/// The name above a name.
+pub(crate) fn above(name: &str) -> Option<&str> {
+    name.rsplit_once('/').map(|(above, _)| above)
 }
 
 impl Snapshot<'_> {
@@ -164,7 +170,16 @@ impl Tx<'_> {
         }
         self.next_modseq(account)?;
         self.empty_mailbox(account, mailbox.id)?;
-        for table in ["keyword", "expunged", "mailbox"] {
+        self.sharers_changed(account, mailbox.id)?;
+        for table in [
+            "keyword",
+            "expunged",
+            "acl",
+            "seen",
+            "annotation",
+            "url_key",
+            "mailbox",
+        ] {
             let sql = format!("DELETE FROM {table} WHERE account_id = $1 AND mailbox_id = $2");
             self.sql.execute(&sql, values![account, mailbox.id])?;
         }
@@ -212,6 +227,7 @@ impl Tx<'_> {
             }
             let sql = "UPDATE mailbox SET name = $3 WHERE account_id = $1 AND mailbox_id = $2";
             self.sql.execute(sql, values![account, mailbox.id, &name])?;
+            self.sharers_changed(account, mailbox.id)?;
         }
         self.list_changed(account);
         Ok(())
@@ -346,6 +362,7 @@ impl Tx<'_> {
         {
             return Err(Error::Limit("mailboxes of an account"));
         }
+        self.within(account, Resource::Mailboxes, 1)?;
         let (id, uid_validity, modseq) = self
             .sql
             .row(
@@ -361,6 +378,7 @@ impl Tx<'_> {
              deleted, size, special_use) VALUES ($1, $2, $3, $4, 1, $5, 0, 0, 0, 0, $6)",
             values![account, id, name, uid_validity, modseq, special_use.map(SpecialUse::name)],
         )?;
+        self.inherit_acl(account, name, MailboxId(id))?;
         Ok(MailboxId(id))
     }
 }

@@ -241,6 +241,8 @@ impl Tx<'_> {
             "UPDATE account_state SET modseq = modseq + 1, usage = usage + $2, messages = messages + $3, \
              last_message = last_message + $4 WHERE account_id = $1 \
              AND usage + $2 <= COALESCE((SELECT a.quota FROM account a WHERE a.account_id = $1), 9223372036854775807) \
+             AND messages + $3 <= COALESCE((SELECT q.value FROM quota_limit q WHERE q.account_id = $1 \
+             AND q.resource = 'MESSAGE'), 9223372036854775807) \
              RETURNING modseq, last_message",
             values![account, octets, messages, numbers],
             |row| Ok((row.uint(0)?, row.int(1)?)),
@@ -341,7 +343,7 @@ struct NewMessage<'c> {
 }
 
 /// The account in the upper bits: see the table.
-fn message_id(account: AccountId, number: i64) -> Result<MessageId> {
+pub(crate) fn message_id(account: AccountId, number: i64) -> Result<MessageId> {
     if number >> MESSAGE_BITS != 0 || account.0 >> (62 - MESSAGE_BITS) != 0 {
         return Err(Error::Limit("messages of an account over all time"));
     }

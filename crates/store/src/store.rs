@@ -248,7 +248,18 @@ impl Store {
 
     /// The shared in-memory view of a mailbox, loaded when nobody has it yet, dropped with its last holder.
     pub fn view(&self, account: AccountId, mailbox: MailboxId) -> Result<Arc<View>> {
-        self.inner.views.view((account, mailbox), |load| {
+        self.view_as(account, account, mailbox)
+    }
+
+    /// The same as somebody sees it: `\Seen` is the reader's own where that is not the owner.
+    pub fn view_as(
+        &self,
+        reader: AccountId,
+        account: AccountId,
+        mailbox: MailboxId,
+    ) -> Result<Arc<View>> {
+        let reader = (reader != account).then_some(reader);
+        self.inner.views.view((account, mailbox, reader), |load| {
             self.read(|snapshot| load(snapshot))
         })
     }

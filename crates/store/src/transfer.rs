@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 
+use crate::across::Whose;
 use crate::change::MailboxChange;
 use crate::engine::{Row, values};
 use crate::error::{Error, Result};
@@ -13,9 +14,9 @@ use crate::types::*;
 use crate::view::Entry;
 
 /// An entry on its way.
-struct Source {
-    uid: u32,
-    entry: NewEntry,
+pub(crate) struct Source {
+    pub(crate) uid: u32,
+    pub(crate) entry: NewEntry,
 }
 
 const COLUMNS: &str = "uid, flags, keywords, message_id, size, received";
@@ -42,11 +43,8 @@ impl Tx<'_> {
         uids: &[UidRange],
         to: MailboxId,
     ) -> Result<Copied> {
-        let sql = format!(
-            "SELECT {COLUMNS} FROM entry WHERE account_id = $1 AND mailbox_id = $2 AND uid BETWEEN $3 AND $4 ORDER BY uid"
-        );
-        let mut sources = self.sources(account, from, uids, &sql)?;
-        let mut copied = self.destination(account, from, to)?;
+        let mut sources = self.read_sources(account, from, uids)?;
+        let mut copied = self.destination((account, from), (account, to))?;
         if sources.is_empty() {
             return Ok(copied);
         }
@@ -58,8 +56,9 @@ impl Tx<'_> {
             self.sql
                 .execute(sql, values![account, source.entry.message])?;
         }
-        self.translate_keywords(account, from, to, &mut sources)?;
+        self.translate_keywords((account, from), (account, to), &mut sources)?;
         copied.uids = self.add_all(account, to, &sources, modseq)?;
+        self.carry_seen(account, from, to, &copied.uids)?;
         Ok(copied)
     }
 
@@ -71,7 +70,7 @@ impl Tx<'_> {
         uids: &[UidRange],
         to: MailboxId,
     ) -> Result<Copied> {
-        let mut copied = self.destination(account, from, to)?;
+        let mut copied = self.destination((account, from), (account, to))?;
         let sql = format!(
             "DELETE FROM entry WHERE account_id = $1 AND mailbox_id = $2 AND uid BETWEEN $3 AND $4 RETURNING {COLUMNS}"
         );
@@ -88,10 +87,24 @@ impl Tx<'_> {
                 size: s.entry.size,
             })
             .collect();
-        self.record_gone(account, from, &gone, modseq)?;
-        self.translate_keywords(account, from, to, &mut sources)?;
+        self.translate_keywords((account, from), (account, to), &mut sources)?;
         copied.uids = self.add_all(account, to, &sources, modseq)?;
+        self.carry_seen(account, from, to, &copied.uids)?;
+        self.record_gone(account, from, &gone, modseq)?;
         Ok(copied)
+    }
+
+    /// The entries in these runs, ascending.
+    pub(crate) fn read_sources(
+        &self,
+        account: AccountId,
+        from: MailboxId,
+        uids: &[UidRange],
+    ) -> Result<Vec<Source>> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM entry WHERE account_id = $1 AND mailbox_id = $2 AND uid BETWEEN $3 AND $4 ORDER BY uid"
+        );
+        self.sources(account, from, uids, &sql)
     }
 
     fn sources(
@@ -117,11 +130,11 @@ impl Tx<'_> {
         Ok(sources)
     }
 
-    fn destination(&self, account: AccountId, from: MailboxId, to: MailboxId) -> Result<Copied> {
-        self.mailbox_by_id(account, from)?
+    pub(crate) fn destination(&self, from: Whose, to: Whose) -> Result<Copied> {
+        self.mailbox_by_id(from.0, from.1)?
             .ok_or(Error::NotFound("mailbox"))?;
         let to = self
-            .mailbox_by_id(account, to)?
+            .mailbox_by_id(to.0, to.1)?
             .ok_or(Error::NotFound("destination mailbox"))?;
         Ok(Copied {
             uid_validity: to.uid_validity,
@@ -130,11 +143,10 @@ impl Tx<'_> {
     }
 
     /// The same keyword has another bit in another mailbox.
-    fn translate_keywords(
+    pub(crate) fn translate_keywords(
         &mut self,
-        account: AccountId,
-        from: MailboxId,
-        to: MailboxId,
+        from: Whose,
+        to: Whose,
         sources: &mut [Source],
     ) -> Result<()> {
         let used = sources.iter().fold(0, |bits, s| bits | s.entry.keywords);
@@ -142,11 +154,11 @@ impl Tx<'_> {
             return Ok(());
         }
         let mut table = [0u64; 64];
-        for (bit, name) in self.keywords(account, from)?.into_iter().enumerate() {
+        for (bit, name) in self.keywords(from.0, from.1)?.into_iter().enumerate() {
             if used & (1 << bit) != 0
                 && let Some(place) = table.get_mut(bit)
             {
-                *place = self.keyword_bits(account, to, &[name], true)?;
+                *place = self.keyword_bits(to.0, to.1, &[name], true)?;
             }
         }
         for source in sources {
@@ -160,7 +172,7 @@ impl Tx<'_> {
     }
 
     /// Adds entries at the end of a mailbox, which is counted once for all of them.
-    fn add_all(
+    pub(crate) fn add_all(
         &mut self,
         account: AccountId,
         to: MailboxId,

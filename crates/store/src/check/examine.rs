@@ -35,6 +35,11 @@ fn strangers(snapshot: &Snapshot<'_>, problems: &mut Problems) -> Result<()> {
         "message",
         "entry",
         "expunged",
+        "acl",
+        "seen",
+        "quota_limit",
+        "annotation",
+        "url_key",
     ] {
         let sql = format!(
             "SELECT account_id, COUNT(*) FROM {table} WHERE account_id NOT IN (SELECT account_id FROM account) GROUP BY account_id"

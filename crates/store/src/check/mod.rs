@@ -9,6 +9,7 @@
 
 mod examine;
 mod repair;
+mod sharing;
 
 use std::collections::HashSet;
 use std::sync::PoisonError;
@@ -98,7 +99,10 @@ impl Store {
         drop(database);
         for round in 0..ROUNDS {
             let mut problems = Problems::default();
-            self.read(|snapshot| examine::rows(snapshot, &mut problems))?;
+            self.read(|snapshot| {
+                examine::rows(snapshot, &mut problems)?;
+                sharing::rows(snapshot, &mut problems)
+            })?;
             if problems.list.is_empty() {
                 break;
             }

@@ -38,6 +38,8 @@ pub(crate) enum Fix {
     MailboxCounts(AccountId, MailboxId),
     /// Sum up an account anew.
     AccountCounts(AccountId),
+    /// Forget what refers to nothing; which rule of `sharing`.
+    Purposeless(usize),
     /// Store what parsing says.
     Reparse(AccountId, MessageId, Box<Content>),
 }
@@ -144,6 +146,7 @@ fn mend(tx: &mut Tx<'_>, fix: Fix, found: Option<BodyRef>) -> Result<()> {
         },
         Fix::MailboxCounts(account, mailbox) => count_mailbox(tx, account, mailbox),
         Fix::AccountCounts(account) => count_account(tx, account),
+        Fix::Purposeless(rule) => super::sharing::forget(tx, rule),
         Fix::Reparse(account, message, content) => {
             let sql = "UPDATE message SET parsed = $3, envelope = $4, structure = $5 WHERE account_id = $1 AND message_id = $2";
             let values = values![

@@ -19,7 +19,7 @@ use crate::types::*;
 use chunk::Chunk;
 use picture::Head;
 pub(crate) use registry::Registry;
-use registry::{Slot, State};
+use registry::{Key, Slot, State};
 
 /// Told that something changed. Called on the writer thread: hand it on, do not work.
 pub trait Notify: Send + Sync {
@@ -91,14 +91,14 @@ impl Drop for Subscription {
 /// The live view of one mailbox.
 #[derive(Debug)]
 pub struct View {
-    key: (AccountId, MailboxId),
+    key: Key,
     slot: Slot,
     subscribers: Arc<Subscribers>,
     registry: Weak<Registry>,
 }
 
 impl View {
-    fn loading(key: (AccountId, MailboxId), registry: Weak<Registry>) -> View {
+    fn loading(key: Key, registry: Weak<Registry>) -> View {
         let slot = Slot {
             state: Mutex::new(State::Loading(Vec::new())),
             loaded: Condvar::new(),
@@ -111,12 +111,22 @@ impl View {
         }
     }
 
+    /// The view of a mailbox that is not there any more for whoever looks: empty for good.
+    pub fn nothing(account: AccountId, mailbox: MailboxId) -> Arc<View> {
+        let view = View::loading((account, mailbox, None), Weak::new());
+        let picture = Arc::new(ViewSnapshot::nothing((account, mailbox)));
+        *view.slot.lock() = State::Ready { picture, since: 0 };
+        Arc::new(view)
+    }
+
     /// The newest picture. A write's changes are in it before the writer's caller is answered.
     pub fn snapshot(&self) -> Arc<ViewSnapshot> {
         match &*self.slot.lock() {
             State::Ready { picture, .. } => picture.clone(),
             // Only a loaded view is ever handed out.
-            State::Loading(_) | State::Failed(_) => Arc::new(ViewSnapshot::nothing(self.key)),
+            State::Loading(_) | State::Failed(_) => {
+                Arc::new(ViewSnapshot::nothing((self.key.0, self.key.1)))
+            }
         }
     }
 

@@ -85,6 +85,8 @@ impl ViewSnapshot {
                 modseq,
             } => self.with_flags(runs, *patch, *modseq),
             MailboxChange::Expunged { uids, .. } => self.without(uids),
+            // Told to each view as what it is there.
+            MailboxChange::Seen { .. } => self.chunks.clone(),
             MailboxChange::Keyword { bit, name } => {
                 if *bit as usize == head.keywords.len() {
                     head.keywords = head.keywords.iter().chain([name]).cloned().collect();

@@ -15,12 +15,16 @@ use crate::error::{Error, Result};
 use crate::snapshot::Snapshot;
 use crate::types::{AccountId, Flags, MailboxId, MessageId};
 
-type Key = (AccountId, MailboxId);
+/// A mailbox, and who looks at it where that is not its owner: `\Seen` is each reader's own.
+pub(super) type Key = (AccountId, MailboxId, Option<AccountId>);
+
+/// The views of one mailbox.
+type Viewers = Vec<(Option<AccountId>, Weak<View>)>;
 
 /// All live views and subscriptions of a store.
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
-    views: Mutex<HashMap<Key, Weak<View>>>,
+    views: Mutex<HashMap<(AccountId, MailboxId), Viewers>>,
     accounts: Mutex<HashMap<AccountId, Arc<Subscribers>>>,
 }
 
@@ -51,12 +55,15 @@ impl Registry {
     ) -> Result<Arc<View>> {
         let view = {
             let mut views = lock(&self.views);
-            if let Some(view) = views.get(&key).and_then(Weak::upgrade) {
+            let viewers = views.entry((key.0, key.1)).or_default();
+            viewers.retain(|(_, view)| view.strong_count() > 0);
+            let known = viewers.iter().find(|(reader, _)| *reader == key.2);
+            if let Some(view) = known.and_then(|(_, view)| view.upgrade()) {
                 drop(views);
                 return view.wait().map(|_| view);
             }
             let view = Arc::new(View::loading(key, Arc::downgrade(self)));
-            views.insert(key, Arc::downgrade(&view));
+            viewers.push((key.2, Arc::downgrade(&view)));
             view
         };
         let mut loaded = Err(Error::Internal("the view was not read".into()));
@@ -70,8 +77,8 @@ impl Registry {
                 Ok(view)
             }
             Err(error) => {
-                lock(&self.views).remove(&key);
                 view.failed(error.clone());
+                drop(view);
                 Err(error)
             }
         }
@@ -86,15 +93,25 @@ impl Registry {
             let accounts = lock(&self.accounts);
             for change in changes {
                 match change.kind {
+                    // Everybody may be concerned.
+                    ChangeKind::List if change.account.0 == 0 => {
+                        touched.extend(accounts.values().cloned());
+                    }
                     ChangeKind::List => touched.extend(accounts.get(&change.account).cloned()),
                     ChangeKind::Mailbox(mailbox, change_) => {
-                        let key = (change.account, mailbox);
-                        if let Some((_, list)) =
-                            pending.iter_mut().find(|(view, _)| view.key == key)
-                        {
-                            list.push(change_);
-                        } else if let Some(view) = views.get(&key).and_then(Weak::upgrade) {
-                            pending.push((view, vec![change_]));
+                        let viewers = views.get(&(change.account, mailbox));
+                        for (reader, view) in viewers.into_iter().flatten() {
+                            let Some(change_) = change_.as_seen_by(*reader) else {
+                                continue;
+                            };
+                            let key = (change.account, mailbox, *reader);
+                            if let Some((_, list)) =
+                                pending.iter_mut().find(|(view, _)| view.key == key)
+                            {
+                                list.push(change_);
+                            } else if let Some(view) = view.upgrade() {
+                                pending.push((view, vec![change_]));
+                            }
                         }
                     }
                 }
@@ -130,8 +147,12 @@ impl Registry {
 
     pub(super) fn forget(&self, key: Key) {
         let mut views = lock(&self.views);
-        if views.get(&key).is_some_and(|view| view.strong_count() == 0) {
-            views.remove(&key);
+        let place = (key.0, key.1);
+        if let Some(viewers) = views.get_mut(&place) {
+            viewers.retain(|(_, view)| view.strong_count() > 0);
+            if viewers.is_empty() {
+                views.remove(&place);
+            }
         }
     }
 }
@@ -214,9 +235,9 @@ impl View {
 
 /// Reads a mailbox, and the account's modseq that belongs to what was read.
 fn load(snapshot: &Snapshot<'_>, key: Key) -> Result<(ViewSnapshot, u64)> {
-    let (account, mailbox) = key;
+    let (account, mailbox, reader) = key;
     let row = snapshot
-        .mailbox_by_id(account, mailbox)?
+        .mailbox_as(reader.unwrap_or(account), account, mailbox)?
         .ok_or(Error::NotFound("mailbox"))?;
     let modseq = snapshot.sql.number(
         "SELECT modseq FROM account_state WHERE account_id = $1",
@@ -224,10 +245,20 @@ fn load(snapshot: &Snapshot<'_>, key: Key) -> Result<(ViewSnapshot, u64)> {
     )?;
     let keywords = snapshot.keywords(account, mailbox)?;
     let mut builder = Builder::default();
-    snapshot.sql.query(
-        "SELECT uid, flags, keywords, modseq, message_id FROM entry WHERE account_id = $1 AND mailbox_id = $2 ORDER BY uid",
-        values![account, mailbox],
-        &mut |row| {
+    let sql = match reader {
+        None => {
+            "SELECT uid, flags, keywords, modseq, message_id FROM entry WHERE account_id = $1 AND mailbox_id = $2 ORDER BY uid"
+        }
+        Some(_) => {
+            "SELECT e.uid, (e.flags & 30) | COALESCE(s.seen, 0), e.keywords, CASE WHEN COALESCE(s.modseq, 0) > e.modseq \
+             THEN s.modseq ELSE e.modseq END, e.message_id \
+             FROM entry e LEFT JOIN seen s ON s.account_id = e.account_id AND s.mailbox_id = e.mailbox_id AND s.uid = e.uid \
+             AND s.reader = $3 WHERE e.account_id = $1 AND e.mailbox_id = $2 ORDER BY e.uid"
+        }
+    };
+    snapshot
+        .sql
+        .query(sql, values![account, mailbox, reader], &mut |row| {
             builder.push(Entry {
                 uid: row.u32(0)?,
                 flags: Flags(row.int(1)? as u8),
@@ -236,8 +267,7 @@ fn load(snapshot: &Snapshot<'_>, key: Key) -> Result<(ViewSnapshot, u64)> {
                 message: MessageId(row.int(4)?),
             });
             Ok(ControlFlow::Continue(()))
-        },
-    )?;
+        })?;
     let head = Head {
         account,
         mailbox,
