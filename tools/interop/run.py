@@ -31,6 +31,7 @@ CLIENTS = {
     "msmtp": ("msmtp", "msmtp"),
     "mbsync": ("mbsync", "isync"),
     "fetchmail": ("fetchmail", "fetchmail"),
+    "dkimpy": ("dkimverify", "python3-dkim python3-nacl"),
     "neomutt": ("neomutt", "neomutt libsasl2-modules"),
 }
 

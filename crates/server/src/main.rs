@@ -18,6 +18,7 @@ mod pop3;
 mod serve;
 mod sessions;
 mod shared;
+mod sign;
 mod smtp;
 mod stream;
 mod tls;

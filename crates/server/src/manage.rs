@@ -21,6 +21,8 @@ pub enum Request {
         /// Its name.
         name: String,
     },
+    /// About DKIM keys.
+    Dkim(crate::sign::admin::Request),
     /// Removes a domain without accounts and aliases.
     DomainRemove {
         /// Its name.
@@ -275,7 +277,8 @@ pub fn execute(store: &Store, request: Request) -> Result<Answer> {
         Request::Status => {
             Ok(json!({"version": env!("CARGO_PKG_VERSION"), "trouble": store.trouble()}).into())
         }
-        Request::DomainAdd { name } => write(store, move |tx| tx.add_domain(&name).map(drop)),
+        Request::DomainAdd { name } => crate::sign::admin::add_domain(store, name),
+        Request::Dkim(request) => crate::sign::admin::execute(store, request),
         Request::DomainRemove { name } => write(store, move |tx| tx.remove_domain(&name)),
         Request::DomainList => domains(store),
         Request::AccountAdd { accounts } => add_accounts(store, accounts),

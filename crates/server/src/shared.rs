@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::db::{Db, workers};
 use crate::imap::Recent;
 use crate::sessions::Sessions;
+use crate::sign::Signer;
 use crate::tls::Tls;
 
 /// The server's context.
@@ -30,6 +31,8 @@ pub struct Shared {
     pub recent: Recent,
     /// Certificates.
     pub tls: Tls,
+    /// What signs our mail.
+    pub signer: Signer,
     /// All connections.
     pub sessions: Arc<Sessions>,
 }
@@ -45,6 +48,7 @@ impl Shared {
             config: RwLock::new(Arc::new(config)),
             db,
             tls,
+            signer: Signer::default(),
             sessions: Arc::default(),
         })
     }

@@ -147,15 +147,15 @@ impl Snapshot<'_> {
         }
     }
 
-    /// The selectors of the keys that sign for a domain, by algorithm: `rsa-sha256` last, so that it comes on top.
-    pub fn dkim_active(&self, domain: &str) -> Result<Vec<String>> {
+    /// The keys that sign for a domain, as selector and public key, by algorithm: `rsa-sha256` last.
+    pub fn dkim_active(&self, domain: &str) -> Result<Vec<(String, Vec<u8>)>> {
         let Some(domain) = self.domain(domain)? else {
             return Ok(Vec::new());
         };
         self.sql.rows(
-            "SELECT selector FROM dkim_key WHERE domain_id = $1 AND state = 1 ORDER BY algorithm",
+            "SELECT selector, public FROM dkim_key WHERE domain_id = $1 AND state = 1 ORDER BY algorithm",
             values![domain.id],
-            |row| Ok(row.text(0)?.to_owned()),
+            |row| Ok((row.text(0)?.to_owned(), row.blob(1)?.to_vec())),
         )
     }
 
@@ -329,10 +329,11 @@ mod tests {
                 Ok(())
             })
             .unwrap();
-        let active = |store: &Store| {
-            store
+        let active = |store: &Store| -> Vec<String> {
+            let keys = store
                 .read(|snapshot| snapshot.dkim_active("a.example"))
-                .unwrap()
+                .unwrap();
+            keys.into_iter().map(|(selector, _)| selector).collect()
         };
         assert_eq!(active(&store), ["e1", "r1"]);
         store

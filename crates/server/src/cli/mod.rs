@@ -15,6 +15,7 @@ mod account;
 mod alias;
 mod app_password;
 mod demo;
+mod dkim;
 mod domain;
 mod explain;
 mod input;
@@ -69,6 +70,9 @@ enum Command {
     /// Manage domains
     #[command(subcommand)]
     Domain(domain::Command),
+    /// Manage the keys that sign a domain's mail
+    #[command(subcommand)]
+    Dkim(dkim::Command),
     /// Manage accounts
     #[command(subcommand)]
     Account(account::Command),
@@ -147,6 +151,7 @@ fn run(command: Command, context: &Context) -> Result<ExitCode> {
         Command::Setup(arguments) => setup::run(arguments, context)?,
         Command::Demo(arguments) => demo::run(arguments)?,
         Command::Domain(command) => domain::run(command, context)?,
+        Command::Dkim(command) => dkim::run(command, context)?,
         Command::Account(command) => account::run(command, context)?,
         Command::Alias(command) => alias::run(command, context)?,
         Command::AppPassword(command) => app_password::run(command, context)?,

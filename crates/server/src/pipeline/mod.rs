@@ -22,6 +22,7 @@ use store::AccountId;
 use crate::auth::Identity;
 use crate::judge;
 use crate::shared::Shared;
+use crate::sign;
 use crate::stream::{Peer, TlsInfo};
 
 pub use envelope::Envelope;
@@ -110,6 +111,12 @@ pub async fn receive(shared: &Shared, mut arrival: Arrival) -> Result<Delivered,
         now,
         &judgement.fields,
     );
+    if arrival.kind == Kind::Submission {
+        let message = std::mem::take(&mut arrival.message);
+        let (message, signatures) = sign::submission(shared, &additions, message, None).await;
+        arrival.message = message;
+        top.push_str(&signatures);
+    }
     top.push_str(&additions);
     let verdicts = commit::commit(shared, &mut arrival, top.into_bytes(), now, judgement).await?;
     log(&arrival, &id, &verdicts);

@@ -1,0 +1,108 @@
+"""dkimpy verifies what the server signs: RSA and Ed25519, and that changes under the signature are noticed."""
+
+import base64
+import json
+import os
+import smtplib
+
+from messages import corpus, make
+from site_under_test import Failure, run
+
+# The Debian package is for the system's Python, which need not be the one that runs this.
+PYTHON = "/usr/bin/python3"
+VERIFIER = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "dkimpy_verify.py")
+
+
+def verify(message, records, what="dkim"):
+    """[(algorithm, domain, verified)] of the signatures from the top, or the result of the ARC chain."""
+    request = json.dumps({
+        "what": what,
+        "message": base64.b64encode(message).decode(),
+        "records": records,
+    })
+    return json.loads(run(PYTHON, VERIFIER, input=request).stdout)
+
+
+def records(site, domain="bench.test"):
+    rows = json.loads(site.cli("--json", "dkim", "show", domain))
+    return {row["name"]: row["record"] for row in rows if row["published"]}
+
+
+def submit(site, sender, recipient, message):
+    with smtplib.SMTP_SSL("localhost", site.ports["submissions"], context=site.tls()) as client:
+        client.login(sender, site.password(sender))
+        client.sendmail(sender, [recipient], message, ["BODY=8BITMIME"])
+
+
+def check(report, what, got, want):
+    if got != want:
+        raise Failure(f"{what}: got {got!r}, expected {want!r}")
+    report.count()
+
+
+BOTH = [["rsa-sha256", "bench.test", True], ["ed25519-sha256", "bench.test", True]]
+NEITHER = [[algorithm, domain, False] for algorithm, domain, _ in BOTH]
+
+
+def signatures_verify(site, report):
+    dns = records(site)
+    sender, recipient = site.new_account(), site.new_account()
+    sent = corpus(sender, recipient)
+    for message in sent.values():
+        submit(site, sender, recipient, message)
+    stored = site.mailbox(recipient, expect=len(sent))
+    for message in stored:
+        check(report, "signatures", verify(message, dns), BOTH)
+        if b"; l=" in message[: message.index(b"\r\nFrom:")]:
+            raise Failure("a signature with l=")
+
+
+def missing_fields_are_added_under_the_signature(site, report):
+    dns = records(site)
+    sender, recipient = site.new_account(), site.new_account()
+    bare = b"From: \xc3\x84 <%s>\r\nSubject:  two   blanks \r\n\tand a fold\r\n\r\nbody \t \r\n\r\n\r\n" % sender.encode()
+    submit(site, sender, recipient, bare)
+    [stored] = site.mailbox(recipient, expect=1)
+    check(report, "bare message", verify(stored, dns), BOTH)
+    check(report, "another date", verify(stored.replace(b"\r\nDate: ", b"\r\nDate:  x"), dns), NEITHER)
+
+
+def changes_are_noticed(site, report):
+    dns = records(site)
+    sender, recipient = site.new_account(), site.new_account()
+    submit(site, sender, recipient, make("changes", sender, recipient, b"body\r\n"))
+    [stored] = site.mailbox(recipient, expect=1)
+    head, body = stored.split(b"\r\n\r\n", 1)
+    check(report, "as it is", verify(stored, dns), BOTH)
+    for name in ("From", "To", "Cc", "Subject", "Date", "Reply-To", "Message-ID", "MIME-Version", "Content-Type",
+                 "References", "In-Reply-To"):
+        for changed in (b"%s: x@y.example\r\n%s" % (name.encode(), head), b"%s\r\n%s: x@y.example" % (head, name.encode())):
+            check(report, f"one more {name}", verify(changed + b"\r\n\r\n" + body, dns), NEITHER)
+    check(report, "more body", verify(stored + b"<p>more</p>\r\n", dns), NEITHER)
+    check(report, "a field above", verify(b"Received: by somebody\r\nX-Y: z\r\n" + stored, dns), BOTH)
+
+
+def after_rotation_the_new_keys_sign(site, report):
+    sender, recipient = site.new_account(), site.new_account()
+    submit(site, sender, recipient, make("before", sender, recipient, b"body\r\n"))
+    site.cli("dkim", "rotate", "bench.test")
+    submit(site, sender, recipient, make("waiting", sender, recipient, b"body\r\n"))
+    waiting = json.loads(site.cli("--json", "dkim", "show", "bench.test"))
+    active = {row["selector"] for row in waiting if row["state"] == "active"}
+    pending = {row["selector"] for row in waiting if row["state"] == "pending"}
+    site.cli("dkim", "rotate", "bench.test", "--now")
+    submit(site, sender, recipient, make("after", sender, recipient, b"body\r\n"))
+    dns = records(site)
+    check(report, "selectors", (len(active), len(pending), len(dns) >= 4), (2, 2, True))
+    for message in site.mailbox(recipient, expect=3):
+        check(report, "all three", verify(message, dns), BOTH)
+        signed = {part.split(b"; ")[0].decode() for part in message.split(b" s=")[1:]}
+        check(report, "selectors", signed, pending if b"Subject: after" in message else active)
+
+
+TESTS = [
+    signatures_verify,
+    missing_fields_are_added_under_the_signature,
+    changes_are_noticed,
+    after_rotation_the_new_keys_sign,
+]
