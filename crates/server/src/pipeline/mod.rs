@@ -113,7 +113,8 @@ pub async fn receive(shared: &Shared, mut arrival: Arrival) -> Result<Delivered,
     );
     if arrival.kind == Kind::Submission {
         let message = std::mem::take(&mut arrival.message);
-        let (message, signatures) = sign::submission(shared, &additions, message, None).await;
+        let release = arrival.envelope.release_at;
+        let (message, signatures) = sign::submission(shared, &additions, message, release).await;
         arrival.message = message;
         top.push_str(&signatures);
     }
