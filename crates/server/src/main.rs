@@ -6,6 +6,8 @@ mod auth;
 mod budget;
 mod cli;
 mod config;
+#[allow(dead_code)] // Until the scheduler uses it.
+mod courier;
 mod db;
 mod drive;
 mod imap;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::queue::Due;
 use crate::types::{AccountId, Flags, MailboxId, UidRange};
 use crate::view::Entry;
 
@@ -19,6 +20,8 @@ pub(crate) enum ChangeKind {
     List,
     /// A mailbox.
     Mailbox(MailboxId, MailboxChange),
+    /// Something of the queue is due, now or later; belongs to no account.
+    Queue(Due),
 }
 
 /// What changed in a mailbox.

@@ -286,7 +286,17 @@ impl Tx<'_> {
             let sql = format!("DELETE FROM {table} WHERE {column} = $1");
             self.sql.execute(&sql, values![account])?;
         }
+        // What it sent is on its way; nobody sends it any more, and it is no one's turn but that of mail without a sender.
+        for sql in [
+            "UPDATE queue_recipient SET sender = 0 WHERE queue_id IN (SELECT queue_id FROM queue_message WHERE submitter = $1)",
+            "UPDATE queue_message SET submitter = NULL WHERE submitter = $1",
+        ] {
+            self.sql.execute(sql, values![account])?;
+        }
         for table in [
+            "account_sent",
+            "account_known",
+            "account_allowance",
             "subscription",
             "keyword",
             "expunged",

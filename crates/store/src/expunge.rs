@@ -167,7 +167,7 @@ impl Tx<'_> {
         Ok(())
     }
 
-    fn release_body(&self, body: BodyId) -> Result<()> {
+    pub(crate) fn release_body(&self, body: BodyId) -> Result<()> {
         if self.sql.execute(
             "DELETE FROM body WHERE body_id = $1 AND refs <= 1",
             values![body],

@@ -28,6 +28,7 @@ mod mailbox;
 mod maintain;
 mod message;
 mod pack;
+pub mod queue;
 mod quota;
 mod readers;
 mod reserve;
@@ -53,6 +54,12 @@ pub use decision::{Decision, DecisionRow};
 pub use dkim::{DkimKey, DkimState, NewDkimKey};
 pub use error::{Error, Result};
 pub use feedback::Feedback;
+pub use queue::{
+    Allowance, AttemptRecord, BodyKind, DeliverBy, DeliverByMode, Due, LastAttempt, Leased,
+    LeasedRecipient, LoggedAttempt, NewRecipient, Notify as NotifyOn, Outcome, QueueChange,
+    QueueFilter, QueueId, QueueItem, QueueRecipient, QueueState, QueueSums, QueueWatch,
+    QueuedEnvelope, Ret, Sent, Settlement, Taken, Turn, Verdict,
+};
 pub use quota::{Resource, Usage};
 pub use rights::{AclEntry, Grantee, Rights, SharedMailbox};
 pub use snapshot::Snapshot;

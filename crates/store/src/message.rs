@@ -307,8 +307,8 @@ impl Tx<'_> {
         })
     }
 
-    /// Counts the messages that refer to a body, which gets its row with the first of them.
-    fn keep_body(&self, body: &BodyRef, messages: usize) -> Result<()> {
+    /// Counts the messages, and rows of the queue, that refer to a body, which gets its row with the first of them.
+    pub(crate) fn keep_body(&self, body: &BodyRef, messages: usize) -> Result<()> {
         if messages > 0 {
             self.sql.execute(
                 "INSERT INTO body (body_id, pack, position, length, size, refs) VALUES ($1, $2, $3, $4, $5, $6) \

@@ -78,6 +78,17 @@ fn leave_gaps(sql: &dyn Sql) -> Result<()> {
     let uids = "UPDATE mailbox SET uid_next = uid_next + $1 WHERE uid_next < $2";
     sql.execute(uids, values![GAP, UID_LIMIT])?;
     sql.execute("UPDATE counter SET value = value + $1", values![GAP])?;
+    // What was queued then may have been delivered since. Nobody wants it twice, weeks later: its owner decides.
+    let held = sql.execute(
+        "UPDATE queue_recipient SET state = 2, wanted = 0, owner = NULL, due = $1",
+        values![i64::MAX],
+    )?;
+    if held > 0 {
+        tracing::warn!(
+            recipients = held,
+            "the queue of the copy is held, since it may have been sent meanwhile: see waxwing queue list, release and remove"
+        );
+    }
     sql.execute("DELETE FROM setting WHERE name = $1", values![MARK])?;
     Ok(())
 }

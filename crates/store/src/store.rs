@@ -74,7 +74,7 @@ pub(crate) struct Inner {
     pub(crate) packs: Arc<Packs>,
     pub(crate) readers: Readers,
     writer: Arc<Writer>,
-    views: Arc<Registry>,
+    pub(crate) views: Arc<Registry>,
     pub(crate) reserve: Arc<Reserve>,
     checkpointer: Arc<Checkpointer>,
     threads: Mutex<Vec<JoinHandle<()>>>,

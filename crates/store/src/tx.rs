@@ -8,6 +8,7 @@ use crate::change::{Change, ChangeKind, MailboxChange};
 use crate::engine::values;
 use crate::error::{Error, Result};
 use crate::pack::Packs;
+use crate::queue::Due;
 use crate::snapshot::Snapshot;
 use crate::types::*;
 
@@ -86,6 +87,14 @@ impl<'a> Tx<'a> {
         self.changes.push(Change {
             account,
             kind: ChangeKind::List,
+        });
+    }
+
+    /// Records that something of the queue is due.
+    pub(crate) fn due(&mut self, due: Due) {
+        self.changes.push(Change {
+            account: AccountId(0),
+            kind: ChangeKind::Queue(due),
         });
     }
 

@@ -21,7 +21,8 @@ pub(super) fn rows(snapshot: &Snapshot<'_>, problems: &mut Problems) -> Result<(
     message_references(snapshot, problems)?;
     body_references(snapshot, problems)?;
     mailbox_counts(snapshot, problems)?;
-    account_counts(snapshot, problems)
+    account_counts(snapshot, problems)?;
+    super::queue::rows(snapshot, problems)
 }
 
 /// Rows of accounts that there are not.
@@ -40,6 +41,9 @@ fn strangers(snapshot: &Snapshot<'_>, problems: &mut Problems) -> Result<()> {
         "quota_limit",
         "annotation",
         "url_key",
+        "account_sent",
+        "account_known",
+        "account_allowance",
     ] {
         let sql = format!(
             "SELECT account_id, COUNT(*) FROM {table} WHERE account_id NOT IN (SELECT account_id FROM account) GROUP BY account_id"
@@ -273,9 +277,10 @@ fn body_references(snapshot: &Snapshot<'_>, problems: &mut Problems) -> Result<(
             format!("the octets of body {} are recorded nowhere", body.0),
         );
     }
-    let sql = "SELECT b.body_id, b.refs, COALESCE(m.n, 0) FROM body b LEFT JOIN \
-               (SELECT body_id, COUNT(*) AS n FROM message GROUP BY body_id) m ON m.body_id = b.body_id \
-               WHERE b.refs <> COALESCE(m.n, 0)";
+    let sql = "SELECT b.body_id, b.refs, COALESCE(m.n, 0) + COALESCE(q.n, 0) FROM body b LEFT JOIN \
+               (SELECT body_id, COUNT(*) AS n FROM message GROUP BY body_id) m ON m.body_id = b.body_id LEFT JOIN \
+               (SELECT body_id, COUNT(*) AS n FROM queue_message GROUP BY body_id) q ON q.body_id = b.body_id \
+               WHERE b.refs <> COALESCE(m.n, 0) + COALESCE(q.n, 0)";
     for (body, said, counted) in snapshot.sql.rows(sql, &[], |row| {
         Ok((BodyId(row.int(0)?), row.int(1)?, row.int(2)?))
     })? {

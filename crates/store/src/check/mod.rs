@@ -8,6 +8,7 @@
 //! entries without a mailbox get one. Only an entry whose content is gone is removed.
 
 mod examine;
+mod queue;
 mod repair;
 mod sharing;
 
@@ -18,6 +19,7 @@ use crate::engine::sqlite::{Connection, Role};
 use crate::engine::values;
 use crate::error::{Error, Result};
 use crate::message::body_ref;
+use crate::queue::QueueId;
 use crate::store::Store;
 use crate::types::*;
 use repair::{Fix, Records};
@@ -174,6 +176,7 @@ impl Store {
                 self.content(account, message, content, problems)?;
             }
         }
+        self.queued_bodies(&mut seen, &mut live, problems, report)?;
         self.read(|snapshot| {
             report.accounts = snapshot
                 .sql
@@ -194,6 +197,51 @@ impl Store {
             .sum();
         report.reclaimable = all.saturating_sub(live);
         Ok(())
+    }
+
+    /// Reads every body that is queued and in no mailbox.
+    fn queued_bodies(
+        &self,
+        seen: &mut HashSet<BodyId>,
+        live: &mut u64,
+        problems: &mut Problems,
+        report: &mut CheckReport,
+    ) -> Result<()> {
+        let mut last = QueueId(i64::MIN);
+        loop {
+            let page = self.read(|snapshot| {
+                snapshot.sql.rows(
+                    "SELECT m.queue_id, b.body_id, b.pack, b.position, b.length, b.size FROM queue_message m \
+                     JOIN body b ON b.body_id = m.body_id WHERE m.queue_id > $1 ORDER BY m.queue_id LIMIT $2",
+                    values![last, PAGE],
+                    |row| Ok((QueueId(row.int(0)?), body_ref(row, 1)?)),
+                )
+            })?;
+            let Some((next, _)) = page.last() else {
+                return Ok(());
+            };
+            last = *next;
+            for (queue, body) in page {
+                if !seen.insert(body.id) {
+                    continue;
+                }
+                *live += body.length;
+                report.bodies += 1;
+                match self.body(&body) {
+                    Ok(_) => {}
+                    // A message that is sent while we look is no finding.
+                    Err(_) if self.read(|snapshot| snapshot.body(body.id))? != Some(body) => {}
+                    Err(error @ (Error::Corrupt(_) | Error::NotFound(_) | Error::Io(_))) => {
+                        let text = format!(
+                            "queued message {} is damaged (pack {}, offset {}): {error}",
+                            queue.0, body.pack, body.offset
+                        );
+                        problems.add(Fix::Body(body.id), text);
+                    }
+                    Err(other) => return Err(other),
+                }
+            }
+        }
     }
 
     fn content(

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::queue::QueueFix;
 use crate::change::{MailboxChange, Patch};
 use crate::engine::values;
 use crate::error::{Error, Result};
@@ -40,6 +41,8 @@ pub(crate) enum Fix {
     AccountCounts(AccountId),
     /// Forget what refers to nothing; which rule of `sharing`.
     Purposeless(usize),
+    /// See there.
+    Queue(QueueFix),
     /// Store what parsing says.
     Reparse(AccountId, MessageId, Box<Content>),
 }
@@ -127,17 +130,20 @@ fn mend(tx: &mut Tx<'_>, fix: Fix, found: Option<BodyRef>) -> Result<()> {
             tx.sql.execute(sql, values![account, message]).map(|_| ())
         }
         Fix::BodyReferences(body, 0) => {
-            let sql = "DELETE FROM body WHERE body_id = $1 AND NOT EXISTS (SELECT 1 FROM message m WHERE m.body_id = $1)";
+            let sql = "DELETE FROM body WHERE body_id = $1 AND NOT EXISTS (SELECT 1 FROM message m WHERE m.body_id = $1) \
+                       AND NOT EXISTS (SELECT 1 FROM queue_message q WHERE q.body_id = $1)";
             tx.sql.execute(sql, values![body]).map(|_| ())
         }
         Fix::BodyReferences(body, _) => {
-            let sql = "UPDATE body SET refs = (SELECT COUNT(*) FROM message m WHERE m.body_id = $1) WHERE body_id = $1";
+            let sql = "UPDATE body SET refs = (SELECT COUNT(*) FROM message m WHERE m.body_id = $1) + \
+                       (SELECT COUNT(*) FROM queue_message q WHERE q.body_id = $1) WHERE body_id = $1";
             tx.sql.execute(sql, values![body]).map(|_| ())
         }
         Fix::Body(_) => match found {
             None => Err(Error::NotFound("body")),
             Some(body) => {
-                let sql = "INSERT INTO body (body_id, pack, position, length, size, refs) SELECT $1, $2, $3, $4, $5, COUNT(*) \
+                let sql = "INSERT INTO body (body_id, pack, position, length, size, refs) SELECT $1, $2, $3, $4, $5, COUNT(*) + \
+                           (SELECT COUNT(*) FROM queue_message q WHERE q.body_id = $1) \
                            FROM message m WHERE m.body_id = $1 ON CONFLICT (body_id) \
                        DO UPDATE SET pack = excluded.pack, position = excluded.position, length = excluded.length";
                 let values = values![body.id, body.pack, body.offset, body.length, body.size];
@@ -147,6 +153,7 @@ fn mend(tx: &mut Tx<'_>, fix: Fix, found: Option<BodyRef>) -> Result<()> {
         Fix::MailboxCounts(account, mailbox) => count_mailbox(tx, account, mailbox),
         Fix::AccountCounts(account) => count_account(tx, account),
         Fix::Purposeless(rule) => super::sharing::forget(tx, rule),
+        Fix::Queue(fix) => super::queue::mend(tx, fix),
         Fix::Reparse(account, message, content) => {
             let sql = "UPDATE message SET parsed = $3, envelope = $4, structure = $5 WHERE account_id = $1 AND message_id = $2";
             let values = values![

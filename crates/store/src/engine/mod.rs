@@ -149,6 +149,11 @@ impl<'v, T: Into<Value<'v>>> From<Option<T>> for Value<'v> {
         value.map_or(Value::Null, Into::into)
     }
 }
+impl From<crate::queue::QueueId> for Value<'_> {
+    fn from(value: crate::queue::QueueId) -> Self {
+        Value::Int(value.0)
+    }
+}
 macro_rules! id_value {
     ($($name:ident),*) => {$(
         impl From<crate::types::$name> for Value<'_> {

@@ -12,6 +12,7 @@ use super::{Entry, Notify, Subscribers, Subscription, View, ViewSnapshot};
 use crate::change::{Change, ChangeKind, MailboxChange};
 use crate::engine::values;
 use crate::error::{Error, Result};
+use crate::queue::Watchers;
 use crate::snapshot::Snapshot;
 use crate::types::{AccountId, Flags, MailboxId, MessageId};
 
@@ -26,6 +27,7 @@ type Viewers = Vec<(Option<AccountId>, Weak<View>)>;
 pub(crate) struct Registry {
     views: Mutex<HashMap<(AccountId, MailboxId), Viewers>>,
     accounts: Mutex<HashMap<AccountId, Arc<Subscribers>>>,
+    queue: Watchers,
 }
 
 #[derive(Debug)]
@@ -88,6 +90,7 @@ impl Registry {
     pub(crate) fn publish(&self, changes: Vec<Change>) -> Vec<Arc<dyn Notify>> {
         let mut touched: Vec<Arc<Subscribers>> = Vec::new();
         let mut pending: Vec<(Arc<View>, Vec<MailboxChange>)> = Vec::new();
+        let mut due = Vec::new();
         {
             let views = lock(&self.views);
             let accounts = lock(&self.accounts);
@@ -97,6 +100,7 @@ impl Registry {
                     ChangeKind::List if change.account.0 == 0 => {
                         touched.extend(accounts.values().cloned());
                     }
+                    ChangeKind::Queue(due_) => due.push(due_),
                     ChangeKind::List => touched.extend(accounts.get(&change.account).cloned()),
                     ChangeKind::Mailbox(mailbox, change_) => {
                         let viewers = views.get(&(change.account, mailbox));
@@ -127,10 +131,14 @@ impl Registry {
             seen.push(Arc::as_ptr(s));
             new
         });
-        touched
-            .iter()
-            .flat_map(|subscribers| subscribers.all())
-            .collect()
+        let mut notified = self.queue.publish(&due);
+        notified.extend(touched.iter().flat_map(|subscribers| subscribers.all()));
+        notified
+    }
+
+    /// Those who watch the queue.
+    pub(crate) fn watchers(&self) -> &Watchers {
+        &self.queue
     }
 
     /// Subscribes to the list of mailboxes of an account.

@@ -1,0 +1,99 @@
+//! The road of an outgoing message: from the queue to another server, or back to its sender.
+//!
+//! `schedule` decides what is tried when and keeps destinations apart; [`attempt`] is one try; `settle` writes down what
+//! came of it, together with what the sender is told (`bounce`), in one transaction.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use store::{NotifyOn, QueueId, QueuedEnvelope, Timestamp};
+
+use crate::shared::Shared;
+
+/// One message for recipients at one destination.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// Its name in the queue.
+    pub queue: QueueId,
+    /// Its envelope.
+    pub envelope: QueuedEnvelope,
+    /// The destination: a domain in A-labels and lower case, or an address literal with its brackets.
+    pub domain: String,
+    /// Whom it is for, there; never empty, at most `store::queue::TOGETHER`.
+    pub recipients: Vec<JobRecipient>,
+    /// The message as it goes out, without Return-Path.
+    pub message: Arc<[u8]>,
+}
+
+/// A recipient of a [`Job`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobRecipient {
+    /// RCPT TO without angle brackets.
+    pub address: String,
+    /// `ORCPT=` decoded, with its type.
+    pub original: Option<String>,
+    /// `NOTIFY=`.
+    pub notify: NotifyOn,
+    /// `RRVS=` (RFC 7293).
+    pub rrvs: Option<Timestamp>,
+}
+
+/// What a try came to for one recipient.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempt {
+    /// When.
+    pub at: Timestamp,
+    /// The name of the server that was tried.
+    pub peer: Option<String>,
+    /// Its address.
+    pub address: Option<IpAddr>,
+    /// What protected the connection: `TLSv1.3 …`.
+    pub tls: Option<String>,
+    /// Why that protection was asked for, in words.
+    pub policy: String,
+    /// The server's answer that decided, with its code.
+    pub reply: Option<String>,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+/// What a try came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The peer has it.
+    Delivered {
+        /// Whether the peer took over what NOTIFY asks for (RFC 3461 §5.2.1).
+        dsn_relayed: bool,
+    },
+    /// Not now; tried again.
+    Deferred {
+        /// `4.x.x`
+        status: String,
+        /// In words that its sender understands.
+        why: String,
+    },
+    /// Never.
+    Failed {
+        /// `5.x.x`
+        status: String,
+        /// In words that its sender understands.
+        why: String,
+    },
+}
+
+/// Tries once to pass a message on; one result for each recipient, in order. Never panics, and is bounded in time.
+pub async fn attempt(shared: &Arc<Shared>, job: &Job) -> Vec<Attempt> {
+    let one = Attempt {
+        at: shared.timestamp(),
+        peer: None,
+        address: None,
+        tls: None,
+        policy: "no connection was made".to_owned(),
+        reply: None,
+        outcome: Outcome::Deferred {
+            status: "4.3.2".to_owned(),
+            why: "this server cannot send to other servers yet".to_owned(),
+        },
+    };
+    vec![one; job.recipients.len()]
+}
