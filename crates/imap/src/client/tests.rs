@@ -5,11 +5,12 @@ use proptest::prelude::*;
 use super::{Config, Error, Event, Limits, Session};
 use crate::server;
 use crate::{
-    Append, Body, Bound, Capability, Code, Command, Date, DateTime, FetchAttribute, Fetched, Flag,
-    List, ListEntry, ListPattern, ListReturn, ListSelection, MailboxAttribute, MailboxName,
-    Namespace, NamespaceEntry, NumberSet, Partial, Reply, Search, SearchKey, SearchReturn, Section,
-    SectionText, SequenceSet, SpecialUse, Status, StatusData, StatusItem, Store, StoreAction,
-    Untagged,
+    Append, Body, Bound, Capability, Code, Command, Date, DateTime, Esearch, FetchAttribute,
+    Fetched, Flag, List, ListChange, ListEntry, ListPattern, ListReturn, ListSelection,
+    MailboxAttribute, MailboxFilter, MailboxName, Namespace, NamespaceEntry, NumberSet, Partial,
+    PartialRange, Reply, Search, SearchKey, SearchReturn, Section, SectionText, SequenceSet,
+    SortCriterion, SortKey, SpecialUse, Status, StatusData, StatusItem, Store, StoreAction,
+    ThreadAlgorithm, ThreadToken, Untagged,
 };
 use wire::sasl::Mechanism;
 
@@ -55,6 +56,14 @@ fn name(name: &str) -> MailboxName {
 
 fn select(mailbox: &str) -> Command {
     Command::Select(name(mailbox))
+}
+
+fn window(first: u32, last: u32, from_end: bool) -> PartialRange {
+    PartialRange {
+        first: first.try_into().unwrap(),
+        last: last.try_into().unwrap(),
+        from_end,
+    }
 }
 
 #[test]
@@ -189,13 +198,67 @@ fn responses_of_other_servers() {
         ),
         (
             "ESEARCH (TAG \"a567\") UID COUNT 17 ALL 4:18,21,28 X (1)",
-            Untagged::Esearch {
+            Untagged::Esearch(Box::new(Esearch {
                 tag: Some("a567".into()),
                 uid: true,
-                min: None,
-                max: None,
                 count: Some(17),
                 all: Some((4..=18).chain([21, 28]).collect()),
+                ..Esearch::default()
+            })),
+        ),
+        (
+            "ESEARCH (TAG \"t\" MAILBOX \"f/b\" UIDVALIDITY 503) UID PARTIAL (-1:-100 7,9) RELEVANCY (4 99) MODSEQ 9",
+            Untagged::Esearch(Box::new(Esearch {
+                tag: Some("t".into()),
+                mailbox: Some((name("f/b"), 503)),
+                uid: true,
+                partial: Some((window(1, 100, true), [7, 9].into_iter().collect())),
+                relevancy: Some(vec![4, 99]),
+                modseq: Some(9),
+                ..Esearch::default()
+            })),
+        ),
+        (
+            "ESEARCH (TAG \"t\") PARTIAL (24000:24500 NIL) ADDTO (1 2733 1 2731:2732) REMOVEFROM (0 5)",
+            Untagged::Esearch(Box::new(Esearch {
+                tag: Some("t".into()),
+                partial: Some((window(24_000, 24_500, false), NumberSet::new())),
+                changes: vec![
+                    ListChange::Add(1, [2733].into_iter().collect()),
+                    ListChange::Add(1, [2731, 2732].into_iter().collect()),
+                    ListChange::Remove(0, [5].into_iter().collect()),
+                ],
+                ..Esearch::default()
+            })),
+        ),
+        ("SORT 5 3 4 1 2", Untagged::Sort(vec![5, 3, 4, 1, 2])),
+        (
+            "THREAD (2)(3 6 (4 23)(44 7 96))",
+            Untagged::Thread(vec![
+                ThreadToken::Open,
+                ThreadToken::Message(2),
+                ThreadToken::Close,
+                ThreadToken::Open,
+                ThreadToken::Message(3),
+                ThreadToken::Message(6),
+                ThreadToken::Open,
+                ThreadToken::Message(4),
+                ThreadToken::Message(23),
+                ThreadToken::Close,
+                ThreadToken::Open,
+                ThreadToken::Message(44),
+                ThreadToken::Message(7),
+                ThreadToken::Message(96),
+                ThreadToken::Close,
+                ThreadToken::Close,
+            ]),
+        ),
+        ("THREAD", Untagged::Thread(vec![])),
+        (
+            "COMPARATOR i;basic (i;basic i;octet)",
+            Untagged::Comparator {
+                active: "i;basic".into(),
+                matching: vec!["i;basic".into(), "i;octet".into()],
             },
         ),
         (
@@ -863,9 +926,55 @@ fn command() -> impl Strategy<Value = Command> {
                     all: all || !(min || max || count || save),
                     count,
                     save,
+                    update: all && save,
+                    ..SearchReturn::default()
                 });
                 Command::Search(Search { uid, returns, key })
             }),
+        (any::<bool>(), search_key(), any::<bool>()).prop_map(|(uid, key, reverse)| {
+            let criterion = |key| SortCriterion { reverse, key };
+            Command::Sort {
+                criteria: vec![criterion(SortKey::Subject), criterion(SortKey::DisplayTo)],
+                search: Search {
+                    uid,
+                    returns: reverse.then(|| SearchReturn {
+                        partial: Some(window(1, 7, uid)),
+                        context: true,
+                        ..SearchReturn::default()
+                    }),
+                    key: SearchKey::Fuzzy(Box::new(key)),
+                },
+            }
+        }),
+        (any::<bool>(), search_key()).prop_map(|(uid, key)| Command::Thread {
+            algorithm: if uid {
+                ThreadAlgorithm::References
+            } else {
+                ThreadAlgorithm::OrderedSubject
+            },
+            search: Search {
+                uid: !uid,
+                returns: None,
+                key,
+            },
+        }),
+        (mailbox(), mailbox(), search_key()).prop_map(|(one, other, key)| Command::Esearch {
+            sources: vec![
+                MailboxFilter::Personal,
+                MailboxFilter::Mailboxes(vec![one]),
+                MailboxFilter::SubtreeOne(vec![other]),
+            ],
+            search: Search {
+                uid: true,
+                returns: Some(SearchReturn {
+                    count: true,
+                    ..SearchReturn::default()
+                }),
+                key,
+            },
+        }),
+        "[a-z\"]{1,9}".prop_map(|tag| Command::CancelUpdate(vec![tag.clone(), tag])),
+        "[a-z;*]{1,9}".prop_map(|name| Command::Comparator(vec![name])),
         (sets(), prop::collection::hash_set(attribute(), 1..5)).prop_map(
             |((uid, set), attributes)| {
                 let uid_first = uid.then_some(FetchAttribute::Uid);

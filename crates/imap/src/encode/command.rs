@@ -6,8 +6,9 @@ use wire::output::Output;
 
 use super::{date_time, fetch, flag, flags, month, name_form, number, separated};
 use crate::{
-    Append, Bound, Command, Date, FetchAttribute, List, ListReturn, ListSelection, MailboxName,
-    Search, SearchKey, SearchReturn, SequenceSet, StatusItem, Store, StoreAction,
+    Append, Bound, Command, Date, FetchAttribute, List, ListReturn, ListSelection, MailboxFilter,
+    MailboxName, Search, SearchKey, SearchReturn, SequenceSet, SortCriterion, SortKey, StatusItem,
+    Store, StoreAction, ThreadAlgorithm,
 };
 
 /// Writes a command in pieces.
@@ -118,6 +119,36 @@ impl Writer {
             Command::Append(append) => self.append(append),
             Command::Expunge { uids: Some(set) } => self.sp_set(set),
             Command::Search(search) => self.search(search),
+            Command::Sort { criteria, search } => self.sort(criteria, search),
+            Command::Thread { algorithm, search } => {
+                self.put(match algorithm {
+                    ThreadAlgorithm::OrderedSubject => " ORDEREDSUBJECT UTF-8",
+                    ThreadAlgorithm::References => " REFERENCES UTF-8",
+                });
+                self.search_keys(&search.key);
+            }
+            Command::Esearch { sources, search } => {
+                self.put(" IN (");
+                for (index, source) in sources.iter().enumerate() {
+                    if index > 0 {
+                        self.put(" ");
+                    }
+                    self.mailbox_filter(source);
+                }
+                self.put(")");
+                self.search(search);
+            }
+            Command::CancelUpdate(words) => {
+                for word in words {
+                    self.put(" ");
+                    super::string(&mut self.out, word.as_bytes(), false);
+                }
+            }
+            Command::Comparator(words) => {
+                for word in words {
+                    self.sp_astring(word.as_bytes());
+                }
+            }
             Command::Fetch {
                 set, attributes, ..
             } => {
@@ -313,28 +344,86 @@ impl Writer {
     }
 
     fn search(&mut self, search: &Search) {
-        if let Some(SearchReturn {
+        self.search_returns(search.returns);
+        // A server of RFC 3501 takes texts for US-ASCII unless told.
+        if !self.utf8 && !key_is_ascii(&search.key) {
+            self.put(" CHARSET UTF-8");
+        }
+        self.search_keys(&search.key);
+    }
+
+    fn sort(&mut self, criteria: &[SortCriterion], search: &Search) {
+        self.search_returns(search.returns);
+        for (index, criterion) in criteria.iter().enumerate() {
+            self.put(if index == 0 { " (" } else { " " });
+            if criterion.reverse {
+                self.put("REVERSE ");
+            }
+            let named = SortKey::NAMES.iter().find(|(_, key)| *key == criterion.key);
+            self.put(named.map_or("ARRIVAL", |(name, _)| name));
+        }
+        self.put(") UTF-8");
+        self.search_keys(&search.key);
+    }
+
+    fn mailbox_filter(&mut self, filter: &MailboxFilter) {
+        let (word, names): (_, &[MailboxName]) = match filter {
+            MailboxFilter::Selected => ("selected", &[]),
+            MailboxFilter::Inboxes => ("inboxes", &[]),
+            MailboxFilter::Personal => ("personal", &[]),
+            MailboxFilter::Subscribed => ("subscribed", &[]),
+            MailboxFilter::Subtree(names) => ("subtree", names),
+            MailboxFilter::SubtreeOne(names) => ("subtree-one", names),
+            MailboxFilter::Mailboxes(names) => ("mailboxes", names),
+        };
+        self.put(word);
+        for (index, name) in names.iter().enumerate() {
+            if index > 0 {
+                self.put(" ");
+                self.put(word);
+            }
+            self.sp_mailbox(name);
+        }
+    }
+
+    fn search_returns(&mut self, returns: Option<SearchReturn>) {
+        let Some(returns) = returns else { return };
+        let SearchReturn {
             min,
             max,
             all,
             count,
             save,
-        }) = search.returns
-        {
-            let words = options(&[
-                (min, "MIN"),
-                (max, "MAX"),
-                (all, "ALL"),
-                (count, "COUNT"),
-                (save, "SAVE"),
-            ]);
-            self.put(&format!(" RETURN ({words})"));
+            update,
+            context,
+            relevancy,
+            partial,
+        } = returns;
+        let mut words = options(&[
+            (min, "MIN"),
+            (max, "MAX"),
+            (all, "ALL"),
+            (count, "COUNT"),
+            (save, "SAVE"),
+            (update, "UPDATE"),
+            (context, "CONTEXT"),
+            (relevancy, "RELEVANCY"),
+        ]);
+        if let Some(range) = partial {
+            if !words.is_empty() {
+                words.push(' ');
+            }
+            let sign = if range.from_end { "-" } else { "" };
+            words.push_str(&format!(
+                "PARTIAL {sign}{}:{sign}{}",
+                range.first, range.last
+            ));
         }
-        // A server of RFC 3501 takes texts for US-ASCII unless told.
-        if !self.utf8 && !key_is_ascii(&search.key) {
-            self.put(" CHARSET UTF-8");
-        }
-        match &search.key {
+        self.put(&format!(" RETURN ({words})"));
+    }
+
+    fn search_keys(&mut self, key: &SearchKey) {
+        match key {
             SearchKey::And(keys) => {
                 for key in keys {
                     self.put(" ");
@@ -375,6 +464,20 @@ impl Writer {
             SearchKey::SentBefore(day) => self.search_date("SENTBEFORE", *day),
             SearchKey::SentOn(day) => self.search_date("SENTON", *day),
             SearchKey::SentSince(day) => self.search_date("SENTSINCE", *day),
+            SearchKey::Older(seconds) => self.put(&format!("OLDER {seconds}")),
+            SearchKey::Younger(seconds) => self.put(&format!("YOUNGER {seconds}")),
+            SearchKey::ModSeq(modseq) => self.put(&format!("MODSEQ {modseq}")),
+            SearchKey::SavedBefore(day) => self.search_date("SAVEDBEFORE", *day),
+            SearchKey::SavedOn(day) => self.search_date("SAVEDON", *day),
+            SearchKey::SavedSince(day) => self.search_date("SAVEDSINCE", *day),
+            SearchKey::SaveDateSupported => self.put("SAVEDATESUPPORTED"),
+            SearchKey::EmailId(id) => self.search_text("EMAILID", id),
+            SearchKey::ThreadId(id) => self.search_text("THREADID", id),
+            SearchKey::Filter(name) => self.put(&format!("FILTER {name}")),
+            SearchKey::Fuzzy(inner) => {
+                self.put("FUZZY ");
+                self.search_key(inner);
+            }
             SearchKey::Larger(size) => self.put(&format!("LARGER {size}")),
             SearchKey::Smaller(size) => self.put(&format!("SMALLER {size}")),
             SearchKey::Not(inner) => match &**inner {
@@ -481,7 +584,7 @@ fn key_is_ascii(key: &SearchKey) -> bool {
         | SearchKey::Body(text)
         | SearchKey::Text(text) => text.is_ascii(),
         SearchKey::Header { field, text } => field.is_ascii() && text.is_ascii(),
-        SearchKey::Not(inner) => key_is_ascii(inner),
+        SearchKey::Not(inner) | SearchKey::Fuzzy(inner) => key_is_ascii(inner),
         SearchKey::Or(keys) | SearchKey::And(keys) => keys.iter().all(key_is_ascii),
         _ => true,
     }

@@ -60,6 +60,7 @@ fn code(out: &mut Output, code: &Code, utf8: bool) {
         Code::AuthenticationFailed => b"AUTHENTICATIONFAILED",
         Code::AuthorizationFailed => b"AUTHORIZATIONFAILED",
         Code::BadCharset(_) => b"BADCHARSET",
+        Code::BadComparator => b"BADCOMPARATOR",
         Code::Cannot => b"CANNOT",
         Code::Capability(_) => b"CAPABILITY",
         Code::ClientBug => b"CLIENTBUG",
@@ -74,6 +75,7 @@ fn code(out: &mut Output, code: &Code, utf8: bool) {
         Code::InUse => b"INUSE",
         Code::Limit => b"LIMIT",
         Code::NoModSeq => b"NOMODSEQ",
+        Code::NoUpdate(_) => b"NOUPDATE ",
         Code::NonExistent => b"NONEXISTENT",
         Code::NoPerm => b"NOPERM",
         Code::NotSaved => b"NOTSAVED",
@@ -90,6 +92,7 @@ fn code(out: &mut Output, code: &Code, utf8: bool) {
         Code::UidNotSticky => b"UIDNOTSTICKY",
         Code::UidValidity(_) => b"UIDVALIDITY ",
         Code::Unavailable => b"UNAVAILABLE",
+        Code::UndefinedFilter(_) => b"UNDEFINED-FILTER ",
         Code::UnknownCte => b"UNKNOWN-CTE",
         Code::Unseen(_) => b"UNSEEN ",
         Code::UseAttr => b"USEATTR",
@@ -113,6 +116,8 @@ fn code(out: &mut Output, code: &Code, utf8: bool) {
             out.put(b" ");
             number_set(out, destination);
         }
+        Code::NoUpdate(tag) => string(out, tag.as_bytes(), utf8),
+        Code::UndefinedFilter(name) => atom(out, name),
         Code::BadCharset(charsets) if !charsets.is_empty() => {
             out.put(b" (");
             separated(out, charsets, |out, charset| {

@@ -40,25 +40,13 @@ pub(crate) fn untagged(out: &mut Output, response: &Untagged, utf8: bool) {
             out.put(b"NAMESPACE ");
             list::namespace(out, namespace, utf8);
         }
-        Untagged::Search(results) => search::search(out, results),
-        Untagged::Esearch {
-            tag,
-            uid,
-            min,
-            max,
-            count,
-            all,
-        } => search::esearch(
-            out,
-            search::Esearch {
-                tag: tag.as_deref(),
-                uid: *uid,
-                min: *min,
-                max: *max,
-                count: *count,
-                all: all.as_ref(),
-            },
-        ),
+        Untagged::Search(results) => search::list(out, "SEARCH", results, None),
+        Untagged::Sort(results) => search::list(out, "SORT", results, None),
+        Untagged::Thread(tokens) => search::thread(out, tokens),
+        Untagged::Esearch(data) => search::esearch(out, data, utf8),
+        Untagged::Comparator { active, matching } => {
+            search::comparator(out, active, matching, utf8)
+        }
         Untagged::Fetch { seq, items } => {
             number(out, *seq);
             out.put(b" FETCH (");

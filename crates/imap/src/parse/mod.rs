@@ -14,6 +14,7 @@ mod base;
 mod create;
 mod date;
 mod enable;
+mod esearch;
 mod fetch;
 mod flag;
 mod id;
@@ -23,8 +24,10 @@ mod mailbox;
 pub(crate) mod response;
 mod search;
 mod sequence;
+mod sort;
 mod status;
 mod store;
+mod thread;
 mod untagged;
 
 use wire::cursor::{Cursor, Error};
@@ -110,7 +113,7 @@ impl Where {
 type Rule = for<'p, 'a> fn(&'p mut Parser<'a>) -> Parsed<Command>;
 
 /// Every command: name, where it is allowed, what parses its arguments.
-const COMMANDS: [(&str, Where, Rule); 31] = [
+const COMMANDS: [(&str, Where, Rule); 36] = [
     ("CAPABILITY", Where::Any, |_| Ok(Command::Capability)),
     ("NOOP", Where::Any, |_| Ok(Command::Noop)),
     ("LOGOUT", Where::Any, |_| Ok(Command::Logout)),
@@ -155,6 +158,11 @@ const COMMANDS: [(&str, Where, Rule); 31] = [
         Ok(Command::Expunge { uids: None })
     }),
     ("SEARCH", Where::Selected, |p| p.search(false)),
+    ("SORT", Where::Selected, |p| p.sort(false)),
+    ("THREAD", Where::Selected, |p| p.thread(false)),
+    ("ESEARCH", Where::Authenticated, |p| p.esearch()),
+    ("CANCELUPDATE", Where::Selected, |p| p.cancel_update()),
+    ("COMPARATOR", Where::Authenticated, |p| p.comparator()),
     ("FETCH", Where::Selected, |p| p.fetch(false)),
     ("STORE", Where::Selected, |p| p.store(false)),
     ("COPY", Where::Selected, |p| p.copy(false)),
@@ -217,11 +225,11 @@ impl<'a> Parser<'a> {
     }
 
     /// ```text
-    /// uid = "UID" SP (copy / move / fetch / search / store / uid-expunge)
+    /// uid = "UID" SP (copy / move / fetch / search / sort / store / thread / uid-expunge)
     /// ```
     fn uid(&mut self) -> Parsed<Command> {
         self.sp()?;
-        let unknown = self.wrong("COPY, MOVE, FETCH, SEARCH, STORE or EXPUNGE");
+        let unknown = self.wrong("COPY, MOVE, FETCH, SEARCH, SORT, STORE, THREAD or EXPUNGE");
         let mut name = self
             .cursor
             .take_while(|octet| octet.is_ascii_alphabetic())
@@ -233,6 +241,8 @@ impl<'a> Parser<'a> {
             b"MOVE" => self.move_(true),
             b"FETCH" => self.fetch(true),
             b"SEARCH" => self.search(true),
+            b"SORT" => self.sort(true),
+            b"THREAD" => self.thread(true),
             b"STORE" => self.store(true),
             b"EXPUNGE" => {
                 self.sp()?;

@@ -143,6 +143,7 @@ impl Parser<'_> {
             "AUTHENTICATIONFAILED" => Code::AuthenticationFailed,
             "AUTHORIZATIONFAILED" => Code::AuthorizationFailed,
             "BADCHARSET" => Code::BadCharset(self.charsets()?),
+            "BADCOMPARATOR" => Code::BadComparator,
             "CANNOT" => Code::Cannot,
             "CAPABILITY" => Code::Capability(self.capability_data()?),
             "CLIENTBUG" => Code::ClientBug,
@@ -164,6 +165,14 @@ impl Parser<'_> {
             "INUSE" => Code::InUse,
             "LIMIT" => Code::Limit,
             "NOMODSEQ" => Code::NoModSeq,
+            "NOUPDATE" => {
+                self.sp()?;
+                Code::NoUpdate(self.astring_text("a tag")?)
+            }
+            "UNDEFINED-FILTER" => {
+                self.sp()?;
+                Code::UndefinedFilter(self.atom("a filter")?.to_owned())
+            }
             "NONEXISTENT" => Code::NonExistent,
             "NOPERM" => Code::NoPerm,
             "NOTSAVED" => Code::NotSaved,
@@ -192,7 +201,7 @@ impl Parser<'_> {
         self.number("a number")
     }
 
-    fn sp_number_set(&mut self) -> Parsed<NumberSet> {
+    pub(super) fn sp_number_set(&mut self) -> Parsed<NumberSet> {
         self.sp()?;
         self.number_set()
     }

@@ -3,14 +3,23 @@
 //! Keys nest, and the client decides how deep, so that a stack of our own takes the place of recursion. It is bounded
 //! by the number of keys; the tree it builds by [`SearchKey::DEPTH_LIMIT`].
 
+use std::num::NonZeroU32;
+
+use encoding_rs::{Encoding, UTF_8};
+
 use super::base::number64;
 use super::{Parsed, Parser, Stop, too_many};
-use crate::{Code, Command, Flag, Reply, Search, SearchKey, SearchReturn};
+use crate::{Code, Command, Flag, PartialRange, Reply, Search, SearchKey, SearchReturn, Status};
+
+/// The charset of a search's texts.
+pub(super) type Charset = &'static Encoding;
 
 /// A key that is not complete.
 enum Frame {
     /// `NOT`, and its key to come.
     Not,
+    /// `FUZZY`, and its key to come.
+    Fuzzy,
     /// `OR`, and those of its two keys that were read, flattened.
     Or(Tree, u8),
     /// An opening parenthesis, and the keys behind it.
@@ -49,28 +58,45 @@ impl Parser<'_> {
     /// search-program = ["CHARSET" SP charset SP] search-key *(SP search-key)
     /// ```
     pub(super) fn search(&mut self, uid: bool) -> Parsed<Command> {
+        let returns = self.sp_search_returns()?;
+        let (charset, key) = self.search_program()?;
+        let search = Search { uid, returns, key };
+        check(&search, charset, false)?;
+        Ok(Command::Search(search))
+    }
+
+    /// The space behind the command's name, and `RETURN (…)` with the space behind it if it is there.
+    pub(super) fn sp_search_returns(&mut self) -> Parsed<Option<SearchReturn>> {
         self.sp()?;
-        let mut returns = None;
-        if self.cursor.eat_ignore_case(b"RETURN ") {
-            returns = Some(self.search_return_opts()?);
-            self.sp()?;
+        if !self.cursor.eat_ignore_case(b"RETURN ") {
+            return Ok(None);
         }
+        let returns = self.search_return_opts()?;
+        self.sp()?;
+        Ok(Some(returns))
+    }
+
+    /// ```text
+    /// search-program = ["CHARSET" SP charset SP] search-key *(SP search-key)
+    /// ```
+    pub(super) fn search_program(&mut self) -> Parsed<(Charset, SearchKey)> {
+        let mut charset = UTF_8;
         if self.cursor.eat_ignore_case(b"CHARSET ") {
-            let charset = self.astring_text("a charset")?;
-            if !["UTF-8", "US-ASCII"]
-                .iter()
-                .any(|known| charset.eq_ignore_ascii_case(known))
-            {
-                // RFC 9051 §6.4.4
-                let known = Code::BadCharset(vec!["UTF-8".to_owned(), "US-ASCII".to_owned()]);
-                return Err(Stop::Refused(
-                    Reply::no("That charset is not supported").with(known),
-                ));
-            }
+            charset = self.charset()?;
             self.sp()?;
         }
-        let key = self.search_keys()?;
-        Ok(Command::Search(Search { uid, returns, key }))
+        Ok((charset, self.search_keys(charset)?))
+    }
+
+    /// The charset of the texts that follow: any that the WHATWG's encoding standard has.
+    pub(super) fn charset(&mut self) -> Parsed<Charset> {
+        let name = self.astring_text("a charset")?;
+        // US-ASCII is not what browsers take it for.
+        if name.eq_ignore_ascii_case("US-ASCII") {
+            return Ok(UTF_8);
+        }
+        Encoding::for_label_no_replacement(name.as_bytes())
+            .ok_or_else(|| Stop::Refused(bad_charset(Status::No)))
     }
 
     /// ```text
@@ -81,15 +107,7 @@ impl Parser<'_> {
         let mut returns = SearchReturn::default();
         if !self.cursor.eat(b')') {
             loop {
-                let error = self.wrong("MIN, MAX, ALL, COUNT or SAVE");
-                match self.word("a return option")?.as_str() {
-                    "MIN" => returns.min = true,
-                    "MAX" => returns.max = true,
-                    "ALL" => returns.all = true,
-                    "COUNT" => returns.count = true,
-                    "SAVE" => returns.save = true,
-                    _ => return Err(error),
-                }
+                self.search_return_opt(&mut returns)?;
                 if self.list_ends()? {
                     break;
                 }
@@ -102,8 +120,59 @@ impl Parser<'_> {
         Ok(returns)
     }
 
+    /// ```text
+    /// search-return-opt =/ "UPDATE" / "CONTEXT" / "PARTIAL" SP partial-range / "RELEVANCY"
+    /// ```
+    fn search_return_opt(&mut self, returns: &mut SearchReturn) -> Parsed<()> {
+        let error = self.wrong("a result option");
+        match self.word("a return option")?.as_str() {
+            "MIN" => returns.min = true,
+            "MAX" => returns.max = true,
+            "ALL" => returns.all = true,
+            "COUNT" => returns.count = true,
+            "SAVE" => returns.save = true,
+            "UPDATE" => returns.update = true,
+            "CONTEXT" => returns.context = true,
+            "RELEVANCY" => returns.relevancy = true,
+            // RFC 5267 §4.4: PARTIAL or ALL at most once.
+            "PARTIAL" if returns.partial.is_none() => {
+                self.sp()?;
+                returns.partial = Some(self.partial_range()?);
+            }
+            _ => return Err(error),
+        }
+        if returns.all && returns.partial.is_some() {
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    /// ```text
+    /// partial-range-first = nz-number ":" nz-number
+    /// partial-range-last  = "-" nz-number ":" "-" nz-number
+    /// partial-range       = partial-range-first / partial-range-last
+    /// ```
+    pub(super) fn partial_range(&mut self) -> Parsed<PartialRange> {
+        let error = self.wrong("a range of positions");
+        let from_end = self.cursor.eat(b'-');
+        let first = self.nz_number("a position")?;
+        self.cursor.expect(b':', "a colon")?;
+        if self.cursor.eat(b'-') != from_end {
+            return Err(error);
+        }
+        let last = self.nz_number("a position")?;
+        match (NonZeroU32::new(first), NonZeroU32::new(last)) {
+            (Some(first), Some(last)) => Ok(PartialRange {
+                first,
+                last,
+                from_end,
+            }),
+            _ => Err(error),
+        }
+    }
+
     /// The keys up to the end of the command, joined by AND.
-    fn search_keys(&mut self) -> Parsed<SearchKey> {
+    pub(super) fn search_keys(&mut self, charset: Charset) -> Parsed<SearchKey> {
         let mut top = Tree::default();
         let mut stack: Vec<Frame> = Vec::new();
         let (mut keys, mut parentheses) = (0_usize, 0_usize);
@@ -130,11 +199,18 @@ impl Parser<'_> {
                 }
                 continue;
             }
+            if self.cursor.eat_ignore_case(b"FUZZY ") {
+                // Fuzzier than fuzzy there is not.
+                if !matches!(stack.last(), Some(Frame::Fuzzy)) {
+                    stack.push(Frame::Fuzzy);
+                }
+                continue;
+            }
             if self.cursor.eat_ignore_case(b"OR ") {
                 stack.push(Frame::Or(Tree::default(), 0));
                 continue;
             }
-            let leaf = self.search_leaf()?;
+            let leaf = self.search_leaf(charset)?;
             if self.reduce(leaf, &mut stack, &mut top, &mut parentheses)? {
                 return Ok(top.join(SearchKey::And).0);
             }
@@ -157,6 +233,9 @@ impl Parser<'_> {
                         SearchKey::Not(inner) => (*inner, depth.saturating_sub(1)),
                         key => (SearchKey::Not(Box::new(key)), depth.saturating_add(1)),
                     };
+                }
+                Some(Frame::Fuzzy) => {
+                    (key, depth) = (SearchKey::Fuzzy(Box::new(key)), depth.saturating_add(1));
                 }
                 Some(Frame::Or(mut tree, seen)) => {
                     match key {
@@ -210,8 +289,14 @@ impl Parser<'_> {
     ///              "SMALLER" SP number64 / "UID" SP sequence-set / "UNDRAFT" / sequence-set /
     ///              "(" search-key *(SP search-key) ")"
     /// search-key =/ "NEW" / "OLD" / "RECENT" ; RFC 3501 §9
+    /// search-key =/ ("OLDER" / "YOUNGER") SP nz-number ; RFC 5032 §5
+    /// search-key =/ "MODSEQ" [SP entry-name SP entry-type-req] SP mod-sequence-valzer ; RFC 7162 §7
+    /// search-key =/ ("SAVEDBEFORE" / "SAVEDON" / "SAVEDSINCE") SP date / "SAVEDATESUPPORTED" ; RFC 8514 §4.3
+    /// search-key =/ ("EMAILID" / "THREADID") SP objectid ; RFC 8474 §7
+    /// search-key =/ "FILTER" SP filter-name ; RFC 5466 §4
+    /// search-key =/ "FUZZY" SP search-key ; RFC 6203 §7
     /// ```
-    fn search_leaf(&mut self) -> Parsed<SearchKey> {
+    fn search_leaf(&mut self, charset: Charset) -> Parsed<SearchKey> {
         use SearchKey as Key;
         if matches!(self.cursor.peek(), Some(b'0'..=b'9' | b'*' | b'$')) {
             return self.sequence_set().map(Key::Sequence);
@@ -235,16 +320,16 @@ impl Parser<'_> {
             "NEW" => Key::And(vec![Key::Flag(Flag::Recent), not(Flag::Seen)]),
             "KEYWORD" => Key::Flag(self.sp().and_then(|()| self.keyword())?),
             "UNKEYWORD" => not(self.sp().and_then(|()| self.keyword())?),
-            "BCC" => Key::Bcc(self.search_text()?),
-            "BODY" => Key::Body(self.search_text()?),
-            "CC" => Key::Cc(self.search_text()?),
-            "FROM" => Key::From(self.search_text()?),
-            "SUBJECT" => Key::Subject(self.search_text()?),
-            "TEXT" => Key::Text(self.search_text()?),
-            "TO" => Key::To(self.search_text()?),
+            "BCC" => Key::Bcc(self.search_text(charset)?),
+            "BODY" => Key::Body(self.search_text(charset)?),
+            "CC" => Key::Cc(self.search_text(charset)?),
+            "FROM" => Key::From(self.search_text(charset)?),
+            "SUBJECT" => Key::Subject(self.search_text(charset)?),
+            "TEXT" => Key::Text(self.search_text(charset)?),
+            "TO" => Key::To(self.search_text(charset)?),
             "HEADER" => Key::Header {
-                field: self.search_text()?,
-                text: self.search_text()?,
+                field: self.search_text(charset)?,
+                text: self.search_text(charset)?,
             },
             "BEFORE" => Key::Before(self.sp().and_then(|()| self.date())?),
             "ON" => Key::On(self.sp().and_then(|()| self.date())?),
@@ -252,6 +337,16 @@ impl Parser<'_> {
             "SENTBEFORE" => Key::SentBefore(self.sp().and_then(|()| self.date())?),
             "SENTON" => Key::SentOn(self.sp().and_then(|()| self.date())?),
             "SENTSINCE" => Key::SentSince(self.sp().and_then(|()| self.date())?),
+            "OLDER" => Key::Older(self.search_interval()?),
+            "YOUNGER" => Key::Younger(self.search_interval()?),
+            "MODSEQ" => Key::ModSeq(self.search_modseq()?),
+            "SAVEDBEFORE" => Key::SavedBefore(self.sp().and_then(|()| self.date())?),
+            "SAVEDON" => Key::SavedOn(self.sp().and_then(|()| self.date())?),
+            "SAVEDSINCE" => Key::SavedSince(self.sp().and_then(|()| self.date())?),
+            "SAVEDATESUPPORTED" => Key::SaveDateSupported,
+            "EMAILID" => Key::EmailId(self.object_id()?),
+            "THREADID" => Key::ThreadId(self.object_id()?),
+            "FILTER" => Key::Filter(self.filter_name()?),
             "LARGER" => Key::Larger(self.search_size()?),
             "SMALLER" => Key::Smaller(self.search_size()?),
             "UID" => Key::Uid(self.sp().and_then(|()| self.sequence_set())?),
@@ -259,13 +354,143 @@ impl Parser<'_> {
         })
     }
 
-    fn search_text(&mut self) -> Parsed<String> {
+    fn search_text(&mut self, charset: Charset) -> Parsed<String> {
         self.sp()?;
-        self.astring_text("a text in UTF-8")
+        if charset == UTF_8 {
+            return self.astring_text("a text in UTF-8");
+        }
+        let error = self.wrong("a text in the charset");
+        let octets = self.astring("a text")?;
+        charset
+            .decode_without_bom_handling_and_without_replacement(&octets)
+            .map(|text| text.into_owned())
+            .ok_or(error)
     }
 
     fn search_size(&mut self) -> Parsed<u64> {
         self.sp()?;
         Ok(number64(&mut self.cursor, "a size in octets")?)
     }
+
+    fn search_interval(&mut self) -> Parsed<NonZeroU32> {
+        self.sp()?;
+        let error = self.wrong("a number of seconds");
+        NonZeroU32::new(self.nz_number("a number of seconds")?).ok_or(error)
+    }
+
+    /// ```text
+    /// search-modseq-ext = *(SP entry-name SP entry-type-req)
+    /// entry-name        = DQUOTE "/flags/" attr-flag DQUOTE
+    /// entry-type-req    = "priv" / "shared" / "all"
+    /// ```
+    fn search_modseq(&mut self) -> Parsed<u64> {
+        self.sp()?;
+        if self.cursor.peek() == Some(b'"') {
+            let error = self.wrong("the entry of a flag");
+            let name = self.astring_text("an entry")?;
+            let flag = name
+                .get(..7)
+                .is_some_and(|start| start.eq_ignore_ascii_case("/flags/"));
+            self.sp()?;
+            let kind = self.word("priv, shared or all")?;
+            if !flag || !matches!(kind.as_str(), "PRIV" | "SHARED" | "ALL") {
+                return Err(error);
+            }
+            self.sp()?;
+        }
+        Ok(number64(&mut self.cursor, "a mod-sequence")?)
+    }
+
+    /// ```text
+    /// objectid = 1*255(ALPHA / DIGIT / "_" / "-")
+    /// ```
+    fn object_id(&mut self) -> Parsed<String> {
+        self.sp()?;
+        let error = self.wrong("an object identifier");
+        let id = self.cursor.take_while1(
+            |octet| octet.is_ascii_alphanumeric() || matches!(octet, b'_' | b'-'),
+            "an object identifier",
+        )?;
+        match std::str::from_utf8(id) {
+            Ok(id) if id.len() <= 255 => Ok(id.to_owned()),
+            _ => Err(error),
+        }
+    }
+
+    /// ```text
+    /// filter-name = 1*<any ATOM-CHAR except "/">
+    /// ```
+    fn filter_name(&mut self) -> Parsed<String> {
+        self.sp()?;
+        let error = self.wrong("the name of a filter");
+        let name = self.atom("the name of a filter")?;
+        if name.contains('/') || name.len() > 255 {
+            return Err(error);
+        }
+        Ok(name.to_owned())
+    }
 }
+
+/// What the grammar does not say of a search.
+pub(super) fn check(search: &Search, charset: Charset, by_relevancy: bool) -> Parsed<()> {
+    let relevancy = by_relevancy || search.returns.is_some_and(|returns| returns.relevancy);
+    if relevancy && !search.key.any(&|key| matches!(key, SearchKey::Fuzzy(_))) {
+        // RFC 6203 §4
+        return Err(Stop::Refused(Reply::bad("RELEVANCY needs a FUZZY key")));
+    }
+    if charset != UTF_8 && search.key.any(&|key| matches!(key, SearchKey::Filter(_))) {
+        // RFC 5466 §3.1
+        return Err(Stop::Refused(bad_charset(Status::Bad)));
+    }
+    Ok(())
+}
+
+/// The refusal of a charset, with those that can be had (RFC 9051 §6.4.4).
+fn bad_charset(status: Status) -> Reply {
+    let known = ["UTF-8", "US-ASCII"].into_iter().map(str::to_owned);
+    let others = OTHER_CHARSETS
+        .iter()
+        .map(|charset| charset.name().to_owned());
+    Reply::new(status, "That charset is not supported")
+        .with(Code::BadCharset(known.chain(others).collect()))
+}
+
+/// The charsets told besides UTF-8; each has many labels more.
+static OTHER_CHARSETS: [Charset; 36] = [
+    encoding_rs::BIG5,
+    encoding_rs::EUC_JP,
+    encoding_rs::EUC_KR,
+    encoding_rs::GB18030,
+    encoding_rs::GBK,
+    encoding_rs::IBM866,
+    encoding_rs::ISO_2022_JP,
+    encoding_rs::ISO_8859_10,
+    encoding_rs::ISO_8859_13,
+    encoding_rs::ISO_8859_14,
+    encoding_rs::ISO_8859_15,
+    encoding_rs::ISO_8859_16,
+    encoding_rs::ISO_8859_2,
+    encoding_rs::ISO_8859_3,
+    encoding_rs::ISO_8859_4,
+    encoding_rs::ISO_8859_5,
+    encoding_rs::ISO_8859_6,
+    encoding_rs::ISO_8859_7,
+    encoding_rs::ISO_8859_8,
+    encoding_rs::KOI8_R,
+    encoding_rs::KOI8_U,
+    encoding_rs::MACINTOSH,
+    encoding_rs::SHIFT_JIS,
+    encoding_rs::UTF_16BE,
+    encoding_rs::UTF_16LE,
+    encoding_rs::WINDOWS_1250,
+    encoding_rs::WINDOWS_1251,
+    encoding_rs::WINDOWS_1252,
+    encoding_rs::WINDOWS_1253,
+    encoding_rs::WINDOWS_1254,
+    encoding_rs::WINDOWS_1255,
+    encoding_rs::WINDOWS_1256,
+    encoding_rs::WINDOWS_1257,
+    encoding_rs::WINDOWS_1258,
+    encoding_rs::WINDOWS_874,
+    encoding_rs::X_MAC_CYRILLIC,
+];

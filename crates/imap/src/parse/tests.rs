@@ -6,8 +6,9 @@ use super::{Context, Literal, Stop, command};
 use crate::server::{Limits, State};
 use crate::{
     Append, Bound, Capability, Code, Command, Date, DateTime, FetchAttribute, Flag, List,
-    ListPattern, ListReturn, ListSelection, MailboxName, Partial, Search, SearchKey, SearchReturn,
-    Secret, Section, SectionText, SequenceSet, SpecialUse, StatusItem, Store, StoreAction,
+    ListPattern, ListReturn, ListSelection, MailboxFilter, MailboxName, Partial, PartialRange,
+    Search, SearchKey, SearchReturn, Secret, Section, SectionText, SequenceSet, SortCriterion,
+    SortKey, SpecialUse, StatusItem, Store, StoreAction,
 };
 
 fn parse_in(state: State, utf8: bool, text: &[u8]) -> Result<Command, Stop> {
@@ -1093,10 +1094,35 @@ fn search_returns_and_charsets() {
         })
     );
     assert_eq!(returns("(SAVE)"), Some(SearchReturn { save: true, ..none }));
-    let Err(Stop::Refused(reply)) = parse("SEARCH CHARSET KOI8-R TEXT {5}") else {
+    let Err(Stop::Refused(reply)) = parse("SEARCH CHARSET X-NONE TEXT {5}") else {
         panic!()
     };
     assert!(matches!(reply.code, Some(Code::BadCharset(_))));
+    // RFC 5466 §3.1: what a filter holds is UTF-8.
+    let Err(Stop::Refused(reply)) = parse("SEARCH CHARSET KOI8-R FILTER x") else {
+        panic!()
+    };
+    assert_eq!(reply.status, crate::Status::Bad);
+    let text = |command: &[u8]| match parse_in(State::Selected, false, &[b"a ", command].concat()) {
+        Ok(Command::Search(Search { key, .. })) => Some(key),
+        _ => None,
+    };
+    let body = |text: &str| Some(SearchKey::Body(text.into()));
+    assert_eq!(
+        text(b"SEARCH CHARSET KOI8-R BODY {3+}\r\n\xcd\xc9\xd2"),
+        body("\u{43c}\u{438}\u{440}")
+    );
+    assert_eq!(
+        text(b"SEARCH CHARSET \"iso-8859-1\" BODY {1+}\r\n\xe9"),
+        body("\u{e9}")
+    );
+    assert_eq!(
+        text(b"SEARCH CHARSET ISO-2022-JP BODY {8+}\r\n\x1b$B$\"\x1b(B"),
+        body("\u{3042}")
+    );
+    // Not text of that charset.
+    assert_eq!(text(b"SEARCH CHARSET UTF-8 BODY {1+}\r\n\xe9"), None);
+    assert_eq!(text(b"SEARCH CHARSET EUC-JP BODY {1+}\r\n\xe9"), None);
     let keep = |min, max, all, count| {
         SearchReturn {
             min,
@@ -1104,6 +1130,7 @@ fn search_returns_and_charsets() {
             all,
             count,
             save: true,
+            ..none
         }
         .saved(&[2, 5, 9])
     };
@@ -1120,6 +1147,139 @@ fn search_returns_and_charsets() {
         }
         .saved(&[4]),
         [4]
+    );
+}
+
+#[test]
+fn searches_of_extensions() {
+    use SearchKey as K;
+    let key = |source: &str| match parse(&format!("SEARCH {source}")) {
+        Ok(Command::Search(Search { key, .. })) => Some(key),
+        _ => None,
+    };
+    let fuzzy = |key| K::Fuzzy(Box::new(key));
+    for (source, expected) in [
+        ("OLDER 3600", K::Older(3600.try_into().unwrap())),
+        ("younger 1", K::Younger(1.try_into().unwrap())),
+        ("MODSEQ 620162338", K::ModSeq(620_162_338)),
+        ("MODSEQ 0", K::ModSeq(0)),
+        (
+            "MODSEQ \"/flags/\\\\draft\" all 620162338",
+            K::ModSeq(620_162_338),
+        ),
+        ("SAVEDATESUPPORTED", K::SaveDateSupported),
+        (
+            "EMAILID M6d99ac3275bb4e",
+            K::EmailId("M6d99ac3275bb4e".into()),
+        ),
+        ("THREADID T-_1", K::ThreadId("T-_1".into())),
+        ("FILTER on-the-road", K::Filter("on-the-road".into())),
+        ("FUZZY TEXT helo", fuzzy(K::Text("helo".into()))),
+        (
+            "FUZZY FUZZY (SUBJECT a BODY b)",
+            fuzzy(K::And(vec![K::Subject("a".into()), K::Body("b".into())])),
+        ),
+        (
+            "NOT FUZZY SUBJECT a",
+            K::Not(Box::new(fuzzy(K::Subject("a".into())))),
+        ),
+    ] {
+        assert_eq!(key(source), Some(expected), "{source}");
+    }
+    for source in [
+        "OLDER 0",
+        "OLDER",
+        "YOUNGER x",
+        "MODSEQ",
+        "MODSEQ \"x\" all 1",
+        "MODSEQ \"/flags/\\\\draft\" some 1",
+        "EMAILID a.b",
+        "FILTER a/b",
+        "FUZZY",
+        "RETURN (PARTIAL 1:2 ALL) ALL",
+        "RETURN (PARTIAL 1:2 PARTIAL 1:2) ALL",
+        "RETURN (PARTIAL 0:2) ALL",
+        "RETURN (PARTIAL 1:-2) ALL",
+        "RETURN (PARTIAL -1:2) ALL",
+        "RETURN (PARTIAL 1:*) ALL",
+    ] {
+        assert_eq!(key(source), None, "{source}");
+    }
+    assert!(parse("SEARCH RETURN (RELEVANCY ALL) TEXT a").is_err());
+    assert!(parse("SEARCH RETURN (RELEVANCY ALL) FUZZY TEXT a").is_ok());
+}
+
+#[test]
+fn sort_and_thread() {
+    let criterion = |key, reverse| SortCriterion { reverse, key };
+    assert_eq!(
+        parse(
+            "UID SORT RETURN (PARTIAL 23500:24000 UPDATE) (SUBJECT REVERSE DATE subject) UTF-8 ALL"
+        ),
+        Ok(Command::Sort {
+            criteria: vec![
+                criterion(SortKey::Subject, false),
+                criterion(SortKey::Date, true)
+            ],
+            search: Search {
+                uid: true,
+                returns: Some(SearchReturn {
+                    update: true,
+                    partial: Some(PartialRange {
+                        first: 23_500.try_into().unwrap(),
+                        last: 24_000.try_into().unwrap(),
+                        from_end: false,
+                    }),
+                    ..SearchReturn::default()
+                }),
+                key: SearchKey::All,
+            },
+        })
+    );
+    for wrong in [
+        "SORT (SUBJECT) ALL",
+        "SORT () UTF-8 ALL",
+        "SORT SUBJECT UTF-8 ALL",
+        "SORT (REVERSE) UTF-8 ALL",
+        "SORT (REVERSE REVERSE DATE) UTF-8 ALL",
+        "SORT (NOPE) UTF-8 ALL",
+        "SORT (RELEVANCY) UTF-8 TEXT a",
+        "THREAD NOPE UTF-8 ALL",
+        "THREAD REFERENCES ALL",
+        "THREAD RETURN (ALL) REFERENCES UTF-8 ALL",
+        "CANCELUPDATE",
+        "ESEARCH IN () ALL",
+        "ESEARCH IN (selected-delayed) ALL",
+        "ESEARCH IN (mailboxes) ALL",
+        "ESEARCH IN (personal) RETURN (SAVE) ALL",
+    ] {
+        assert!(parse(wrong).is_err(), "{wrong}");
+    }
+    assert!(parse("SORT (RELEVANCY) UTF-8 FUZZY TEXT a").is_ok());
+    assert_eq!(
+        parse("ESEARCH IN (mailboxes \"folder1\" subtree (\"folder2\" a)) unseen"),
+        Ok(Command::Esearch {
+            sources: vec![
+                MailboxFilter::Mailboxes(vec![name("folder1")]),
+                MailboxFilter::Subtree(vec![name("folder2"), name("a")]),
+            ],
+            search: Search {
+                uid: true,
+                returns: Some(SearchReturn {
+                    all: true,
+                    ..SearchReturn::default()
+                }),
+                key: SearchKey::Not(Box::new(SearchKey::Flag(Flag::Seen))),
+            },
+        })
+    );
+    assert_eq!(
+        parse("COMPARATOR \"cz;*\" i;basic"),
+        Ok(Command::Comparator(vec!["cz;*".into(), "i;basic".into()]))
+    );
+    assert_eq!(
+        parse("CANCELUPDATE \"B01\" \"B02\""),
+        Ok(Command::CancelUpdate(vec!["B01".into(), "B02".into()]))
     );
 }
 

@@ -3,8 +3,8 @@
 use super::base::number64;
 use super::{Parsed, Parser};
 use crate::{
-    Fetched, ListEntry, MailboxAttribute, MailboxName, Namespace, NamespaceEntry, SpecialUse,
-    StatusData, Untagged,
+    Esearch, Fetched, ListChange, ListEntry, MailboxAttribute, MailboxName, Namespace,
+    NamespaceEntry, NumberSet, SpecialUse, StatusData, ThreadToken, Untagged,
 };
 
 /// Parentheses in a value that is kept as it is: message structures nest at most 100 deep or so.
@@ -56,6 +56,9 @@ impl Parser<'_> {
             "LSUB" => Untagged::Lsub(self.mailbox_list()?),
             "STATUS" => self.status_data()?,
             "SEARCH" => Untagged::Search(self.search_data()?),
+            "SORT" => Untagged::Sort(self.search_data()?),
+            "THREAD" => Untagged::Thread(self.thread_data()?),
+            "COMPARATOR" => self.comparator_data()?,
             "ESEARCH" => self.esearch_data()?,
             "NAMESPACE" => Untagged::Namespace(Namespace {
                 personal: self.namespace()?,
@@ -185,46 +188,169 @@ impl Parser<'_> {
             if self.cursor.is_empty() {
                 break;
             }
+            if self.cursor.peek() == Some(b'(') {
+                // RFC 7162 §3.1.5: (MODSEQ n)
+                self.value()?;
+                continue;
+            }
             results.push(self.nz_number("a number")?);
         }
         Ok(results)
     }
 
     /// ```text
+    /// thread-data = "THREAD" [SP 1*thread-list]
+    /// ```
+    fn thread_data(&mut self) -> Parsed<Vec<ThreadToken>> {
+        let mut tokens = Vec::new();
+        let mut depth = 0_usize;
+        while let Some(octet) = self.cursor.peek() {
+            let error = self.wrong("a thread");
+            match octet {
+                b' ' => self.sp()?,
+                b'(' => {
+                    self.open()?;
+                    depth = depth.saturating_add(1);
+                    tokens.push(ThreadToken::Open);
+                }
+                b')' => {
+                    self.cursor.eat(b')');
+                    depth = depth.checked_sub(1).ok_or(error)?;
+                    tokens.push(ThreadToken::Close);
+                }
+                _ if depth == 0 => return Err(error),
+                _ => tokens.push(ThreadToken::Message(self.nz_number("a number")?)),
+            }
+        }
+        let error = self.wrong("a closing parenthesis");
+        if depth == 0 { Ok(tokens) } else { Err(error) }
+    }
+
+    /// ```text
+    /// comparator-data = "COMPARATOR" SP comp-sel-quoted [SP "(" comp-id-quoted *(SP comp-id-quoted) ")"]
+    /// ```
+    fn comparator_data(&mut self) -> Parsed<Untagged> {
+        self.sp()?;
+        let active = self.astring_text("a comparator")?;
+        let mut matching = Vec::new();
+        if self.cursor.eat(b' ') {
+            self.open()?;
+            loop {
+                matching.push(self.astring_text("a comparator")?);
+                if self.list_ends()? {
+                    break;
+                }
+            }
+        }
+        Ok(Untagged::Comparator { active, matching })
+    }
+
+    /// ```text
     /// esearch-response = "ESEARCH" [search-correlator] [SP "UID"] *(SP search-return-data)
     /// ```
     fn esearch_data(&mut self) -> Parsed<Untagged> {
-        let (mut tag, mut uid, mut min, mut max, mut count, mut all) =
-            (None, false, None, None, None, None);
+        let mut data = Esearch::default();
         while self.cursor.eat(b' ') {
-            if self.cursor.eat_ignore_case(b"(TAG ") {
-                tag = Some(self.astring_text("a tag")?);
-                self.cursor.expect(b')', "a closing parenthesis")?;
+            if self.cursor.peek() == Some(b'(') {
+                self.search_correlator(&mut data)?;
                 continue;
             }
             match self.word("search data")?.as_str() {
-                "UID" => uid = true,
-                "MIN" => min = Some(self.sp_number()?),
-                "MAX" => max = Some(self.sp_number()?),
-                "COUNT" => count = Some(self.sp_number()?),
-                "ALL" => {
+                "UID" => data.uid = true,
+                "MIN" => data.min = Some(self.sp_number()?),
+                "MAX" => data.max = Some(self.sp_number()?),
+                "COUNT" => data.count = Some(self.sp_number()?),
+                "ALL" => data.all = Some(self.sp_number_set()?),
+                "MODSEQ" => {
                     self.sp()?;
-                    all = Some(self.number_set()?);
+                    data.modseq = Some(number64(&mut self.cursor, "a mod-sequence")?);
                 }
+                "PARTIAL" => {
+                    self.sp()?;
+                    self.open()?;
+                    let range = self.partial_range()?;
+                    self.sp()?;
+                    let found = if self.cursor.eat_ignore_case(b"NIL") {
+                        NumberSet::new()
+                    } else {
+                        self.number_set()?
+                    };
+                    self.cursor.expect(b')', "a closing parenthesis")?;
+                    data.partial = Some((range, found));
+                }
+                "RELEVANCY" => data.relevancy = Some(self.score_list()?),
+                "ADDTO" => self.list_changes(&mut data.changes, ListChange::Add)?,
+                "REMOVEFROM" => self.list_changes(&mut data.changes, ListChange::Remove)?,
                 _ => {
                     self.sp()?;
                     self.value()?;
                 }
             }
         }
-        Ok(Untagged::Esearch {
-            tag,
-            uid,
-            min,
-            max,
-            count,
-            all,
-        })
+        Ok(Untagged::Esearch(Box::new(data)))
+    }
+
+    /// ```text
+    /// search-correlator = SP "(" one-correlator *(SP one-correlator) ")"
+    /// ```
+    fn search_correlator(&mut self, data: &mut Esearch) -> Parsed<()> {
+        self.open()?;
+        let (mut mailbox, mut uid_validity) = (None, None);
+        loop {
+            let error = self.wrong("a correlator");
+            match self.word("a correlator")?.as_str() {
+                "TAG" => {
+                    self.sp()?;
+                    data.tag = Some(self.astring_text("a tag")?);
+                }
+                "MAILBOX" => mailbox = Some(self.sp_mailbox()?),
+                "UIDVALIDITY" => uid_validity = Some(self.sp_number()?),
+                _ => return Err(error),
+            }
+            if self.list_ends()? {
+                break;
+            }
+        }
+        data.mailbox = mailbox.zip(uid_validity);
+        Ok(())
+    }
+
+    /// ```text
+    /// score-list = "(" [score *(SP score)] ")"
+    /// ```
+    fn score_list(&mut self) -> Parsed<Vec<u8>> {
+        self.sp()?;
+        self.open()?;
+        let mut scores = Vec::new();
+        if self.cursor.eat(b')') {
+            return Ok(scores);
+        }
+        loop {
+            let error = self.wrong("a score");
+            scores.push(u8::try_from(self.number("a score")?).map_err(|_| error)?);
+            if self.list_ends()? {
+                return Ok(scores);
+            }
+        }
+    }
+
+    /// ```text
+    /// ret-data-addto = "ADDTO" SP "(" context-position SP sequence-set *(SP context-position SP sequence-set) ")"
+    /// ```
+    fn list_changes(
+        &mut self,
+        changes: &mut Vec<ListChange>,
+        change: fn(u32, NumberSet) -> ListChange,
+    ) -> Parsed<()> {
+        self.sp()?;
+        self.open()?;
+        loop {
+            let position = self.number("a position")?;
+            changes.push(change(position, self.sp_number_set()?));
+            if self.list_ends()? {
+                return Ok(());
+            }
+        }
     }
 
     /// ```text

@@ -13,7 +13,7 @@ mod session;
 pub use config::{Config, Limits};
 pub use event::Event;
 pub use fetch::Fetch;
-pub use session::{Session, State};
+pub use session::{Found, Session, State};
 
 #[cfg(test)]
 mod tests;

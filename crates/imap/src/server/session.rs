@@ -8,9 +8,25 @@ use wire::sasl::Mechanism;
 
 use super::framing::{Framing, Open};
 use super::{Config, Event, Fetch};
-use crate::encode::search::Esearch;
 use crate::encode::{self, untagged};
-use crate::{Append, Capability, Code, NumberSet, Reply, Search, Status, Untagged};
+use crate::{
+    Append, Capability, Code, Esearch, MailboxName, NumberSet, Reply, Search, Status, Untagged,
+};
+
+/// What a search found, for [`Session::search_results`].
+#[derive(Clone, Debug, Default)]
+pub struct Found<'a> {
+    /// Numbers or UIDs, in the order of the result.
+    pub numbers: &'a [u32],
+    /// Scores from 1 to 100 in the same order, if there was a FUZZY key.
+    pub scores: Option<&'a [u8]>,
+    /// The highest modification sequence of what is told, if there was a MODSEQ key (RFC 7162 §3.1.5).
+    pub modseq: Option<u64>,
+    /// It is the result of SORT.
+    pub sorted: bool,
+    /// The mailbox searched and its UIDVALIDITY, for ESEARCH (RFC 7377 §2.1).
+    pub mailbox: Option<(MailboxName, u32)>,
+}
 
 /// Where a session stands (RFC 9051 §3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -162,41 +178,62 @@ impl Session {
         Fetch::new(self, seq)
     }
 
-    /// Writes the result of a SEARCH, ascending, in the form the client asked for: SEARCH, or ESEARCH with what
-    /// RETURN names, or ESEARCH with ALL for a client that enabled IMAP4rev2 (RFC 9051 §6.4.4). Keeping the result
-    /// for `$` is up to the handler (see [`crate::SearchReturn::saved`]).
-    pub fn search_results(&mut self, search: &Search, results: &[u32]) {
+    /// Writes the result of a SEARCH, SORT or ESEARCH in the form the client asked for: SEARCH or SORT, or ESEARCH with
+    /// what RETURN names, or ESEARCH with ALL for a SEARCH of a client that enabled IMAP4rev2 (RFC 9051 §6.4.4). Keeping
+    /// the result for `$` is up to the handler (see [`crate::SearchReturn::saved`]).
+    pub fn search_results(&mut self, search: &Search, found: &Found<'_>) {
         let returns = match search.returns {
             Some(returns) => returns,
-            None if self.utf8 => crate::SearchReturn {
+            None if self.utf8 && !found.sorted => crate::SearchReturn {
                 all: true,
                 ..Default::default()
             },
             None => {
+                let name = if found.sorted { "SORT" } else { "SEARCH" };
                 self.output.put(b"* ");
-                encode::search::search(&mut self.output, results);
+                // RFC 7162 §3.1.5: no results, no mod-sequence.
+                let modseq = found.modseq.filter(|_| !found.numbers.is_empty());
+                encode::search::list(&mut self.output, name, found.numbers, modseq);
                 return self.output.put(b"\r\n");
             }
         };
+        let only_saves = crate::SearchReturn {
+            save: true,
+            ..Default::default()
+        };
         // RFC 9051 §6.4.4: SAVE alone suppresses the response.
-        if !(returns.min || returns.max || returns.all || returns.count) {
+        if returns == only_saves {
             return;
         }
-        let all: Option<NumberSet> = returns.all.then(|| results.iter().copied().collect());
-        let count = u32::try_from(results.len()).unwrap_or(u32::MAX);
-        self.output.put(b"* ");
-        encode::search::esearch(
-            &mut self.output,
-            Esearch {
-                tag: self.open.as_ref().map(Open::tag),
-                uid: search.uid,
-                min: results.first().copied().filter(|_| returns.min),
-                max: results.last().copied().filter(|_| returns.max),
-                count: returns.count.then_some(count),
-                all: all.as_ref(),
-            },
-        );
-        self.output.put(b"\r\n");
+        let set = |numbers: &[u32]| numbers.iter().copied().collect::<NumberSet>();
+        let partial = returns
+            .partial
+            .map(|range| (range, range.of(found.numbers)));
+        let scores = found.scores.map(|scores| match returns.partial {
+            Some(range) => range.of(scores).to_vec(),
+            None => scores.to_vec(),
+        });
+        let data = Esearch {
+            tag: self.tag().map(str::to_owned),
+            mailbox: found.mailbox.clone(),
+            uid: search.uid,
+            min: found.numbers.first().copied().filter(|_| returns.min),
+            max: found.numbers.last().copied().filter(|_| returns.max),
+            count: returns
+                .count
+                .then_some(u32::try_from(found.numbers.len()).unwrap_or(u32::MAX)),
+            all: returns.all.then(|| set(found.numbers)),
+            partial: partial.map(|(range, numbers)| (range, set(numbers))),
+            relevancy: scores.filter(|_| returns.relevancy),
+            modseq: found.modseq.filter(|_| !found.numbers.is_empty()),
+            changes: Vec::new(),
+        };
+        self.untagged(&Untagged::Esearch(Box::new(data)));
+    }
+
+    /// The tag of the open command.
+    pub fn tag(&self) -> Option<&str> {
+        self.open.as_ref().map(Open::tag)
     }
 
     /// Ends the open command with a tagged reply. Without an open command this does nothing.

@@ -85,6 +85,34 @@ capabilities! {
     Esearch = "ESEARCH",
     /// RFC 5182.
     SearchRes = "SEARCHRES",
+    /// RFC 5032.
+    Within = "WITHIN",
+    /// RFC 5256.
+    Sort = "SORT",
+    /// RFC 5957.
+    SortDisplay = "SORT=DISPLAY",
+    /// RFC 5256.
+    ThreadOrderedSubject = "THREAD=ORDEREDSUBJECT",
+    /// RFC 5256.
+    ThreadReferences = "THREAD=REFERENCES",
+    /// RFC 5267: extended SORT.
+    Esort = "ESORT",
+    /// RFC 5267.
+    ContextSearch = "CONTEXT=SEARCH",
+    /// RFC 5267.
+    ContextSort = "CONTEXT=SORT",
+    /// RFC 9394.
+    Partial = "PARTIAL",
+    /// RFC 7377.
+    MultiSearch = "MULTISEARCH",
+    /// RFC 6203.
+    SearchFuzzy = "SEARCH=FUZZY",
+    /// RFC 5466.
+    Filters = "FILTERS",
+    /// RFC 5255.
+    I18nLevel1 = "I18NLEVEL=1",
+    /// RFC 5255.
+    I18nLevel2 = "I18NLEVEL=2",
     /// RFC 8438.
     StatusSize = "STATUS=SIZE",
     /// RFC 3516.

@@ -3,8 +3,8 @@
 use wire::sasl::Secret;
 
 use super::{
-    Capability, DateTime, FetchAttribute, Flag, List, ListPattern, MailboxName, Search,
-    SequenceSet, SpecialUse, StatusItem, Store,
+    Capability, DateTime, FetchAttribute, Flag, List, ListPattern, MailboxFilter, MailboxName,
+    Search, SequenceSet, SortCriterion, SpecialUse, StatusItem, Store, ThreadAlgorithm,
 };
 
 /// A command without its tag: owned, and valid as the grammar has it. `uid` is true for the UID form.
@@ -95,6 +95,31 @@ pub enum Command {
     },
     /// SEARCH
     Search(Search),
+    /// SORT (RFC 5256, RFC 5267 §3)
+    Sort {
+        /// By what, the most important first; never empty.
+        criteria: Vec<SortCriterion>,
+        /// The rest of it.
+        search: Search,
+    },
+    /// THREAD (RFC 5256)
+    Thread {
+        /// How.
+        algorithm: ThreadAlgorithm,
+        /// What; without `RETURN`.
+        search: Search,
+    },
+    /// ESEARCH (RFC 7377)
+    Esearch {
+        /// Which mailboxes; without `IN`, the selected one.
+        sources: Vec<MailboxFilter>,
+        /// What; with `uid` set.
+        search: Search,
+    },
+    /// CANCELUPDATE (RFC 5267 §4.3.5), with tags.
+    CancelUpdate(Vec<String>),
+    /// COMPARATOR (RFC 5255 §4.7)
+    Comparator(Vec<String>),
     /// FETCH
     Fetch {
         /// The set names UIDs.
@@ -158,6 +183,13 @@ impl Command {
             Command::Expunge { uids: Some(_) } => "UID EXPUNGE",
             Command::Search(Search { uid: false, .. }) => "SEARCH",
             Command::Search(Search { uid: true, .. }) => "UID SEARCH",
+            Command::Sort { search, .. } if search.uid => "UID SORT",
+            Command::Sort { .. } => "SORT",
+            Command::Thread { search, .. } if search.uid => "UID THREAD",
+            Command::Thread { .. } => "THREAD",
+            Command::Esearch { .. } => "ESEARCH",
+            Command::CancelUpdate(_) => "CANCELUPDATE",
+            Command::Comparator(_) => "COMPARATOR",
             Command::Fetch { uid: false, .. } => "FETCH",
             Command::Fetch { uid: true, .. } => "UID FETCH",
             Command::Store(Store { uid: false, .. }) => "STORE",

@@ -24,7 +24,10 @@ pub use list::{
 pub use mailbox::{MailboxName, MailboxNameError};
 pub use reply::{Code, Reply, Status};
 pub use response::{Body, Fetched, Namespace, NamespaceEntry, Untagged};
-pub use search::{Search, SearchKey, SearchReturn};
+pub use search::{
+    Esearch, ListChange, MailboxFilter, PartialRange, Search, SearchKey, SearchReturn,
+    SortCriterion, SortKey, ThreadAlgorithm, ThreadToken,
+};
 pub use sequence::{Bound, NumberSet, SequenceSet};
 pub use status::{StatusData, StatusItem};
 pub use wire::sasl::Secret;

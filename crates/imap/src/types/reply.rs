@@ -103,6 +103,8 @@ pub enum Code {
     AuthorizationFailed,
     /// `BADCHARSET` with the charsets known.
     BadCharset(Vec<String>),
+    /// `BADCOMPARATOR` (RFC 5255 §4.9)
+    BadComparator,
     /// `CANNOT`
     Cannot,
     /// `CAPABILITY`
@@ -181,6 +183,10 @@ pub enum Code {
     HighestModSeq(u64),
     /// `NOMODSEQ` (RFC 7162)
     NoModSeq,
+    /// `NOUPDATE` with the tag of the search whose changes are not told (RFC 5267 §4.3.1).
+    NoUpdate(String),
+    /// `UNDEFINED-FILTER` with the filter's name (RFC 5466 §3.1).
+    UndefinedFilter(String),
     /// Another one, as written between the brackets; only a client meets it.
     Other(String),
 }

@@ -1,7 +1,8 @@
 //! Untagged responses (RFC 9051 §7), shared by both sides.
 
 use super::{
-    Capability, DateTime, Flag, ListEntry, MailboxName, NumberSet, Reply, Section, StatusData,
+    Capability, DateTime, Esearch, Flag, ListEntry, MailboxName, Reply, Section, StatusData,
+    ThreadToken,
 };
 
 /// An untagged response. The server writes FETCH with [`crate::server::Fetch`] instead, without building this.
@@ -39,19 +40,17 @@ pub enum Untagged {
     /// `* SEARCH`
     Search(Vec<u32>),
     /// `* ESEARCH`. Servers use [`crate::server::Session::search_results`], which chooses the form.
-    Esearch {
-        /// Tag of the command it belongs to.
-        tag: Option<String>,
-        /// Numbers are UIDs.
-        uid: bool,
-        /// `MIN`
-        min: Option<u32>,
-        /// `MAX`
-        max: Option<u32>,
-        /// `COUNT`
-        count: Option<u32>,
-        /// `ALL`
-        all: Option<NumberSet>,
+    Esearch(Box<Esearch>),
+    /// `* SORT`
+    Sort(Vec<u32>),
+    /// `* THREAD`
+    Thread(Vec<ThreadToken>),
+    /// `* COMPARATOR`: the active one, and those that matched if there are several (RFC 5255 §4.8).
+    Comparator {
+        /// The active comparator.
+        active: String,
+        /// All that matched; empty for one.
+        matching: Vec<String>,
     },
     /// `* n FETCH`
     Fetch {

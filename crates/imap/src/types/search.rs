@@ -1,6 +1,8 @@
 //! SEARCH (RFC 9051 §6.4.4).
 
-use super::{Date, Flag, SequenceSet};
+use std::num::NonZeroU32;
+
+use super::{Date, Flag, MailboxName, NumberSet, SequenceSet};
 
 /// SEARCH and UID SEARCH.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,13 +28,176 @@ pub struct SearchReturn {
     pub count: bool,
     /// `SAVE`: keep the result for `$`.
     pub save: bool,
+    /// `UPDATE`: tell of changes of the result (RFC 5267 §4.3).
+    pub update: bool,
+    /// `CONTEXT`: the criteria will be used again (RFC 5267 §4.2).
+    pub context: bool,
+    /// `RELEVANCY`: tell scores (RFC 6203 §4).
+    pub relevancy: bool,
+    /// `PARTIAL`: a window of the result (RFC 9394 §3.1, RFC 5267 §4.4). Never beside `ALL`.
+    pub partial: Option<PartialRange>,
+}
+
+/// A window of a list: positions from the first, or with `from_end` from the last (RFC 9394 §3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PartialRange {
+    /// As the client wrote it: first number.
+    pub first: NonZeroU32,
+    /// As the client wrote it: second number; may be less than the first.
+    pub last: NonZeroU32,
+    /// `-1:-100`: positions count from the end of the list.
+    pub from_end: bool,
+}
+
+impl PartialRange {
+    /// The part of a list that is in the window.
+    pub fn of<'l, T>(&self, list: &'l [T]) -> &'l [T] {
+        let (low, high) = (self.first.min(self.last), self.first.max(self.last));
+        let low = usize::try_from(low.get()).unwrap_or(usize::MAX);
+        let high = usize::try_from(high.get())
+            .unwrap_or(usize::MAX)
+            .min(list.len());
+        let window = if self.from_end {
+            list.len().saturating_sub(high)..list.len().saturating_sub(low.saturating_sub(1))
+        } else {
+            low.saturating_sub(1)..high
+        };
+        list.get(window).unwrap_or_default()
+    }
+}
+
+/// The data of an ESEARCH response (RFC 4731 §3.1 and what extends it).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Esearch {
+    /// Tag of the command it belongs to.
+    pub tag: Option<String>,
+    /// The mailbox that was searched, and its UIDVALIDITY (RFC 7377 §2.1).
+    pub mailbox: Option<(MailboxName, u32)>,
+    /// Numbers are UIDs.
+    pub uid: bool,
+    /// `MIN`
+    pub min: Option<u32>,
+    /// `MAX`
+    pub max: Option<u32>,
+    /// `COUNT`
+    pub count: Option<u32>,
+    /// `ALL`, in the order of the result
+    pub all: Option<NumberSet>,
+    /// `PARTIAL`: the window asked for, and what is in it
+    pub partial: Option<(PartialRange, NumberSet)>,
+    /// `RELEVANCY`: scores from 1 to 100, in the order of the result (RFC 6203 §4).
+    pub relevancy: Option<Vec<u8>>,
+    /// `MODSEQ`: the highest of the messages told (RFC 7162 §3.1.5).
+    pub modseq: Option<u64>,
+    /// `ADDTO` and `REMOVEFROM`, to be applied in this order (RFC 5267 §4.3.2).
+    pub changes: Vec<ListChange>,
+}
+
+/// A change of a result (RFC 5267 §4.3). Positions begin at 1; 0 leaves the place to the order of the mailbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListChange {
+    /// `ADDTO`: these were inserted, the first of them at the position.
+    Add(u32, NumberSet),
+    /// `REMOVEFROM`: these were removed, beginning at the position.
+    Remove(u32, NumberSet),
+}
+
+/// One criterion of SORT (RFC 5256 §3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SortCriterion {
+    /// `REVERSE`
+    pub reverse: bool,
+    /// By what.
+    pub key: SortKey,
+}
+
+/// What SORT sorts by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SortKey {
+    /// `ARRIVAL`: internal date.
+    Arrival,
+    /// `CC`: mailbox of the first Cc address.
+    Cc,
+    /// `DATE`: sent date.
+    Date,
+    /// `DISPLAYFROM`: display name of the first From address (RFC 5957).
+    DisplayFrom,
+    /// `DISPLAYTO`
+    DisplayTo,
+    /// `FROM`: mailbox of the first From address.
+    From,
+    /// `RELEVANCY`: score, best first (RFC 6203 §6).
+    Relevancy,
+    /// `SIZE`
+    Size,
+    /// `SUBJECT`: base subject.
+    Subject,
+    /// `TO`: mailbox of the first To address.
+    To,
+}
+
+impl SortKey {
+    /// All of them by name.
+    pub const NAMES: [(&'static str, SortKey); 10] = [
+        ("ARRIVAL", SortKey::Arrival),
+        ("CC", SortKey::Cc),
+        ("DATE", SortKey::Date),
+        ("DISPLAYFROM", SortKey::DisplayFrom),
+        ("DISPLAYTO", SortKey::DisplayTo),
+        ("FROM", SortKey::From),
+        ("RELEVANCY", SortKey::Relevancy),
+        ("SIZE", SortKey::Size),
+        ("SUBJECT", SortKey::Subject),
+        ("TO", SortKey::To),
+    ];
+}
+
+/// How THREAD threads (RFC 5256 §3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ThreadAlgorithm {
+    /// `ORDEREDSUBJECT`
+    OrderedSubject,
+    /// `REFERENCES`
+    References,
+}
+
+/// A tree of messages in the THREAD response, in the order in which it is written: a number stands for a message, whose
+/// children follow it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ThreadToken {
+    /// `(`
+    Open,
+    /// A message; a child of the one written before it unless that is a parenthesis.
+    Message(u32),
+    /// `)`
+    Close,
+}
+
+/// Which mailboxes ESEARCH searches (`filter-mailboxes`, RFC 5465 §6, RFC 7377 §2.2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MailboxFilter {
+    /// `selected`
+    Selected,
+    /// `inboxes`
+    Inboxes,
+    /// `personal`
+    Personal,
+    /// `subscribed`
+    Subscribed,
+    /// `subtree`
+    Subtree(Vec<MailboxName>),
+    /// `subtree-one`
+    SubtreeOne(Vec<MailboxName>),
+    /// `mailboxes`
+    Mailboxes(Vec<MailboxName>),
 }
 
 impl SearchReturn {
     /// What [`SearchReturn::save`] must keep of a result in ascending order (RFC 5182 §2.1): with only MIN and/or
     /// MAX beside it the extremes, otherwise all.
     pub fn saved(&self, results: &[u32]) -> Vec<u32> {
-        let mut saved: Vec<u32> = match (self.all || self.count, self.min, self.max) {
+        let all = self.all || self.count || self.partial.is_some() || self.relevancy;
+        let mut saved: Vec<u32> = match (all, self.min, self.max) {
             (true, _, _) | (_, false, false) => return results.to_vec(),
             (_, true, true) => results
                 .first()
@@ -97,6 +262,29 @@ pub enum SearchKey {
     SentOn(Date),
     /// `SENTSINCE`: Date field is within the day or later.
     SentSince(Date),
+    /// `OLDER`: internal date is this many seconds ago or more (RFC 5032).
+    Older(NonZeroU32),
+    /// `YOUNGER`: internal date is within the last so many seconds (RFC 5032).
+    Younger(NonZeroU32),
+    /// `MODSEQ`: modification sequence is this or higher (RFC 7162 §3.1.5). An entry name is read and left out: there is
+    /// one sequence for all of a message.
+    ModSeq(u64),
+    /// `SAVEDBEFORE`: came into the mailbox before the day (RFC 8514).
+    SavedBefore(Date),
+    /// `SAVEDON`
+    SavedOn(Date),
+    /// `SAVEDSINCE`
+    SavedSince(Date),
+    /// `SAVEDATESUPPORTED`: the mailbox keeps save dates.
+    SaveDateSupported,
+    /// `EMAILID` (RFC 8474)
+    EmailId(String),
+    /// `THREADID` (RFC 8474)
+    ThreadId(String),
+    /// `FILTER`: the named search kept at the server (RFC 5466).
+    Filter(String),
+    /// `FUZZY`: matches the key more or less (RFC 6203).
+    Fuzzy(Box<SearchKey>),
     /// `LARGER`: size in octets is greater.
     Larger(u64),
     /// `SMALLER`: size in octets is less.
@@ -110,6 +298,44 @@ pub enum SearchKey {
 }
 
 impl SearchKey {
-    /// Deepest nesting of `Not`, `Or` and `And`: far beyond any client's, and safe to walk recursively.
+    /// Deepest nesting of `Not`, `Or`, `And` and `Fuzzy`: far beyond any client's, and safe to walk recursively.
     pub const DEPTH_LIMIT: usize = 64;
+
+    /// Whether the key, or one inside of it, is so. Recursion is bounded by [`SearchKey::DEPTH_LIMIT`].
+    pub fn any(&self, is: &dyn Fn(&SearchKey) -> bool) -> bool {
+        is(self)
+            || match self {
+                SearchKey::Not(key) | SearchKey::Fuzzy(key) => key.any(is),
+                SearchKey::Or(keys) | SearchKey::And(keys) => keys.iter().any(|key| key.any(is)),
+                _ => false,
+            }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_is_cut_from_either_end() {
+        let range = |first: u32, last: u32, from_end| PartialRange {
+            first: NonZeroU32::new(first).unwrap(),
+            last: NonZeroU32::new(last).unwrap(),
+            from_end,
+        };
+        let list = [1, 2, 3, 4, 5];
+        for (window, expected) in [
+            (range(1, 2, false), &[1, 2][..]),
+            (range(2, 1, false), &[1, 2]),
+            (range(4, 9, false), &[4, 5]),
+            (range(6, 9, false), &[]),
+            (range(u32::MAX, u32::MAX, false), &[]),
+            (range(1, 2, true), &[4, 5]),
+            (range(4, 9, true), &[1, 2]),
+            (range(6, 9, true), &[]),
+            (range(2, 2, true), &[4]),
+        ] {
+            assert_eq!(window.of(&list), expected, "{window:?}");
+        }
+    }
 }

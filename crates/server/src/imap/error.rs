@@ -81,6 +81,11 @@ pub const NO_MEMORY: Reply = Reply::coded(
     "too much mail is arriving, try again",
 );
 
+/// A search names a filter that is not there, or that leads to itself (RFC 5466 §3.1).
+pub fn undefined_filter(name: &str) -> Reply {
+    Reply::no("there is no such filter").with(Code::UndefinedFilter(name.to_owned()))
+}
+
 /// The reply to a failure of the store. What the client cannot mend is logged, under an id that the client gets.
 pub fn reply(error: &Error) -> Reply {
     match error {

@@ -33,7 +33,13 @@ impl Expunges {
         match command {
             Command::Fetch { uid: false, .. } => Expunges::Kept,
             Command::Store(store) if !store.uid => Expunges::Kept,
-            Command::Search(search) if !search.uid => Expunges::Kept,
+            Command::Search(search)
+            | Command::Sort { search, .. }
+            | Command::Thread { search, .. }
+                if !search.uid =>
+            {
+                Expunges::Kept
+            }
             _ => Expunges::Told,
         }
     }
@@ -47,7 +53,10 @@ impl Expunges {
             Command::Fetch { uid, .. } | Command::Copy { uid, .. } | Command::Move { uid, .. } => {
                 *uid
             }
-            Command::Search(search) => search.uid && !has_numbers(&search.key),
+            Command::Search(search)
+            | Command::Sort { search, .. }
+            | Command::Thread { search, .. }
+            | Command::Esearch { search, .. } => search.uid && !has_numbers(&search.key),
             Command::Expunge { .. } => true,
             _ => return None,
         };
@@ -55,14 +64,9 @@ impl Expunges {
     }
 }
 
-/// Whether a search names sequence numbers. Recursion is bounded by [`SearchKey::DEPTH_LIMIT`].
+/// Whether a search names sequence numbers.
 fn has_numbers(key: &SearchKey) -> bool {
-    match key {
-        SearchKey::Sequence(set) => *set != SequenceSet::Saved,
-        SearchKey::Not(key) => has_numbers(key),
-        SearchKey::Or(keys) | SearchKey::And(keys) => keys.iter().any(has_numbers),
-        _ => false,
-    }
+    key.any(&|key| matches!(key, SearchKey::Sequence(set) if *set != SequenceSet::Saved))
 }
 
 /// A run of sequence numbers.

@@ -185,7 +185,7 @@ fn search_results_in_the_form_asked_for() {
     else {
         panic!()
     };
-    session.search_results(&search, &[]);
+    session.search_results(&search, &Default::default());
     assert_eq!(
         output(&mut session),
         "* ESEARCH (TAG \"a\") UID COUNT 0\r\n"

@@ -62,7 +62,11 @@ pub(super) fn answer(session: &mut Session, event: Event) -> String {
             command: Command::Search(search),
             ..
         } => {
-            session.search_results(&search, &[2, 3, 4, 9]);
+            let found = crate::server::Found {
+                numbers: &[2, 3, 4, 9],
+                ..Default::default()
+            };
+            session.search_results(&search, &found);
             session.complete(Reply::ok("found"));
         }
         Event::Command {

@@ -32,6 +32,10 @@ pub enum Key {
     Smaller(u64),
     /// Messages with an internal date in these seconds.
     Received(Range<i64>),
+    /// Messages that came into the mailbox in these seconds (RFC 8514).
+    Saved(Range<i64>),
+    /// Messages with this modification sequence or a higher one (RFC 7162 §3.1.5).
+    ModSeq(u64),
     /// Messages whose Date field names a day in these days since 1970.
     Sent(Range<i64>),
     /// Messages with this text in an address field.
@@ -83,10 +87,13 @@ impl Key {
     /// The most this key can need.
     pub fn need(&self) -> Need {
         match self {
-            Key::Always(_) | Key::Sequence(_) | Key::Uid(_) | Key::Flags(_) | Key::Keyword(_) => {
-                Need::View
-            }
-            Key::Larger(_) | Key::Smaller(_) | Key::Received(_) => Need::Row,
+            Key::Always(_)
+            | Key::Sequence(_)
+            | Key::Uid(_)
+            | Key::Flags(_)
+            | Key::Keyword(_)
+            | Key::ModSeq(_) => Need::View,
+            Key::Larger(_) | Key::Smaller(_) | Key::Received(_) | Key::Saved(_) => Need::Row,
             Key::Sent(_) | Key::Address(..) | Key::Subject(_) => Need::Envelope,
             Key::Header(..) => Need::Header,
             Key::Body(_) | Key::Text(_) => Need::Body,
@@ -120,6 +127,8 @@ impl Key {
             Key::Larger(size) => facts.row.map(|row| row.size > *size),
             Key::Smaller(size) => facts.row.map(|row| row.size < *size),
             Key::Received(seconds) => facts.row.map(|row| seconds.contains(&row.received)),
+            Key::Saved(seconds) => facts.row.map(|row| seconds.contains(&row.saved)),
+            Key::ModSeq(modseq) => Some(facts.entry.modseq >= *modseq),
             Key::Sent(days) => facts
                 .row
                 .map(|row| sent(row.envelope).is_some_and(|day| days.contains(&day))),

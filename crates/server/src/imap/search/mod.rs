@@ -15,6 +15,7 @@ use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ::imap::server::Found;
 use ::imap::{Date, Flag, Reply, Search, SearchKey, SequenceSet};
 use ::store::{BodyRef, Columns, Entry, MessageRow, Store, UidRange, ViewSnapshot};
 
@@ -67,14 +68,19 @@ pub async fn search(imap: &mut Imap, link: &mut Link, search: Search) -> Answer 
         .iter()
         .map(|(seq, uid)| if search.uid { *uid } else { *seq })
         .collect();
-    link.session.search_results(&search, &results);
+    let found = Found {
+        numbers: &results,
+        ..Found::default()
+    };
+    link.session.search_results(&search, &found);
     Ok(Reply::ok("searched"))
 }
 
 /// Sequence numbers and UIDs of the messages that match, ascending.
 async fn find(imap: &mut Imap, key: &SearchKey) -> Result<Vec<(u32, u32)>, error::Failure> {
+    let now = imap.shared.timestamp();
     let selected = imap.selected()?;
-    let mut key = compile(key, selected)?;
+    let mut key = compile(key, selected, now)?;
     key.order();
     let job = Arc::new(Job {
         need: key.need(),
@@ -143,6 +149,7 @@ struct Open {
     entry: Entry,
     size: u64,
     received: i64,
+    saved: i64,
     envelope: Vec<u8>,
     body: BodyRef,
     header: Range<usize>,
@@ -286,6 +293,7 @@ fn open(seq: u32, entry: Entry, row: &MessageRow<'_>) -> Option<Open> {
         entry,
         size: row.size,
         received: row.received,
+        saved: row.saved,
         envelope,
         body: row.body?,
         header,
@@ -302,7 +310,7 @@ impl Open {
             modseq: self.entry.modseq,
             size: self.size,
             received: self.received,
-            saved: self.received,
+            saved: self.saved,
             body: Some(self.body),
             index: &[],
             envelope: &self.envelope,
@@ -329,10 +337,10 @@ fn uid_runs(entries: &[(u32, Entry)]) -> Vec<UidRange> {
 }
 
 /// The search as a program against what the client was told. Recursion is bounded by [`SearchKey::DEPTH_LIMIT`].
-fn compile(key: &SearchKey, selected: &Selected) -> Result<Key, error::Failure> {
+fn compile(key: &SearchKey, selected: &Selected, now: i64) -> Result<Key, error::Failure> {
     let all = |keys: &[SearchKey]| {
         keys.iter()
-            .map(|key| compile(key, selected))
+            .map(|key| compile(key, selected, now))
             .collect::<Result<Vec<_>, _>>()
     };
     Ok(match key {
@@ -369,9 +377,27 @@ fn compile(key: &SearchKey, selected: &Selected) -> Result<Key, error::Failure> 
         SearchKey::SentBefore(day) => Key::Sent(i64::MIN..day.days()),
         SearchKey::SentOn(day) => Key::Sent(day.days()..day.days().saturating_add(1)),
         SearchKey::SentSince(day) => Key::Sent(day.days()..i64::MAX),
+        SearchKey::Older(seconds) => Key::Received(
+            i64::MIN
+                ..now
+                    .saturating_sub(i64::from(seconds.get()))
+                    .saturating_add(1),
+        ),
+        SearchKey::Younger(seconds) => {
+            Key::Received(now.saturating_sub(i64::from(seconds.get()))..i64::MAX)
+        }
+        SearchKey::ModSeq(modseq) => Key::ModSeq(*modseq),
+        SearchKey::SavedBefore(day) => Key::Saved(i64::MIN..seconds(*day)),
+        SearchKey::SavedOn(day) => Key::Saved(seconds(*day)..seconds(*day).saturating_add(DAY)),
+        SearchKey::SavedSince(day) => Key::Saved(seconds(*day)..i64::MAX),
+        SearchKey::SaveDateSupported => Key::Always(true),
+        // No message has an identifier yet.
+        SearchKey::EmailId(_) | SearchKey::ThreadId(_) => Key::Always(false),
+        SearchKey::Filter(name) => return Err(error::undefined_filter(name).into()),
+        SearchKey::Fuzzy(key) => compile(key, selected, now)?,
         SearchKey::Larger(size) => Key::Larger(*size),
         SearchKey::Smaller(size) => Key::Smaller(*size),
-        SearchKey::Not(key) => Key::Not(Box::new(compile(key, selected)?)),
+        SearchKey::Not(key) => Key::Not(Box::new(compile(key, selected, now)?)),
         SearchKey::Or(keys) => Key::Or(all(keys)?),
         SearchKey::And(keys) => Key::And(all(keys)?),
     })
