@@ -5,6 +5,7 @@
 //!
 //! Invariant: a [`Config`] that exists is possible; nobody checks its values again.
 
+mod outbound;
 mod read;
 mod template;
 
@@ -12,6 +13,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+pub use outbound::{CourierOptions, DnsOptions, Dnssec, Pattern, Route, RouteTls, route};
 pub use template::template;
 
 /// The folders searched for `waxwing.toml` when none is named.
@@ -36,6 +38,12 @@ pub struct Config {
     pub limits: Limits,
     /// How mail from other servers is judged.
     pub reception: crate::judge::Options,
+    /// Name servers.
+    pub dns: DnsOptions,
+    /// How mail leaves.
+    pub courier: CourierOptions,
+    /// Where mail of which domain goes.
+    pub routes: Vec<Route>,
     /// What is logged, as a filter of `tracing`: `info`, `waxwing=debug`.
     pub log: String,
 }

@@ -9,7 +9,11 @@ mod config;
 #[allow(dead_code)] // Until the scheduler uses it.
 mod courier;
 mod db;
+#[allow(dead_code, reason = "what is built on it comes next")]
+mod dns;
 mod drive;
+#[allow(dead_code, reason = "what is built on it comes next")]
+mod http;
 mod imap;
 mod judge;
 mod listen;
@@ -17,6 +21,8 @@ mod log;
 mod manage;
 mod pipeline;
 mod pop3;
+#[allow(dead_code, reason = "what is built on it comes next")]
+mod roots;
 mod serve;
 mod sessions;
 mod shared;

@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use crate::admin;
 use crate::config::{self, Config};
 use crate::db::{self, Db};
+use crate::dns::{self, Dns};
 use crate::listen::{self, Bound};
 use crate::shared::Shared;
 use crate::tls::{self, Tls};
@@ -64,6 +65,9 @@ pub enum Error {
     /// No certificate.
     #[error("[tls] {0}")]
     Tls(#[from] tls::Error),
+    /// No name servers.
+    #[error("[dns] {0}")]
+    Dns(#[from] dns::SetupError),
     /// A listener cannot be bound.
     #[error("{0}")]
     Listen(#[from] listen::Error),
@@ -154,7 +158,8 @@ async fn serve(config: Config, store: Store, ready: impl FnOnce()) -> Result<(),
         .map(Bound::new)
         .collect::<Result<Vec<_>, _>>()?;
     admin::serve(&folder, store.clone())?;
-    let opened = Shared::new(config, Db::new(store), tls);
+    let dns = Dns::new(&config.dns)?;
+    let opened = Shared::new(config, Db::new(store), tls, dns);
     let shared = Arc::new(opened.map_err(|error| Error::Store { folder, error })?);
     if bound.is_empty() {
         tracing::warn!("the table listen of the configuration is empty: nobody can connect");
@@ -265,6 +270,9 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("data", old.data != new.data),
         ("listen", old.listeners != new.listeners),
         ("log", old.log != new.log),
+        ("dns", old.dns != new.dns),
+        ("courier", old.courier != new.courier),
+        ("route", old.routes != new.routes),
         ("limits.memory_mib", old.limits.memory != new.limits.memory),
     ];
     changed

@@ -10,12 +10,16 @@ use crate::auth::Auth;
 use crate::budget::Budget;
 use crate::config::Config;
 use crate::db::{Db, workers};
+use crate::dns::Dns;
+use crate::http::Http;
 use crate::imap::Recent;
+use crate::roots::Roots;
 use crate::sessions::Sessions;
 use crate::sign::Signer;
 use crate::tls::Tls;
 
 /// The server's context.
+#[allow(dead_code, reason = "what is built on names and the web comes next")]
 pub struct Shared {
     config: RwLock<Arc<Config>>,
     /// The store.
@@ -33,14 +37,22 @@ pub struct Shared {
     pub tls: Tls,
     /// What signs our mail.
     pub signer: Signer,
+    /// Names.
+    pub dns: Arc<Dns>,
+    /// Certificates that others are trusted by.
+    pub roots: Arc<Roots>,
+    /// The web.
+    pub http: Http,
     /// All connections.
     pub sessions: Arc<Sessions>,
 }
 
 impl Shared {
     /// Puts the parts together.
-    pub fn new(config: Config, db: Db, tls: Tls) -> store::Result<Shared> {
+    pub fn new(config: Config, db: Db, tls: Tls, dns: Dns) -> store::Result<Shared> {
+        let (dns, roots) = (Arc::new(dns), Arc::<Roots>::default());
         Ok(Shared {
+            http: Http::new(Arc::clone(&dns), Arc::clone(&roots)),
             auth: Auth::new(db.clone(), config.auth.clone())?,
             budget: Budget::new(config.limits.memory),
             recent: Recent::default(),
@@ -49,6 +61,8 @@ impl Shared {
             db,
             tls,
             signer: Signer::default(),
+            dns,
+            roots,
             sessions: Arc::default(),
         })
     }

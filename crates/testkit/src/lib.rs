@@ -4,7 +4,9 @@
 
 pub mod connection;
 pub mod dialog;
+pub mod dns;
 pub mod server;
+pub mod sink;
 pub mod tls;
 
 pub use connection::Connection;

@@ -53,6 +53,7 @@ pub struct Server {
     ports: Ports,
     identity: Identity,
     folder: TempDir,
+    dns: crate::dns::Server,
     check_on_drop: bool,
 }
 
@@ -99,7 +100,8 @@ impl Builder {
         std::fs::write(folder.path().join("cert.pem"), &identity.certificate_pem)?;
         std::fs::write(folder.path().join("key.pem"), &identity.key_pem)?;
         let ports = free_ports()?;
-        let config = configuration(&ports, folder.path(), &self.settings);
+        let dns = crate::dns::Server::start()?;
+        let config = configuration(&ports, folder.path(), &dns, &self.settings);
         std::fs::write(folder.path().join("waxwing.toml"), config)?;
         let mut server = Server {
             binary: self.binary,
@@ -108,6 +110,7 @@ impl Builder {
             ports,
             identity,
             folder,
+            dns,
             check_on_drop: false,
         };
         // Another test may have taken a port since it was found free: then others are tried.
@@ -118,7 +121,12 @@ impl Builder {
                 return Err(error);
             }
             server.ports = free_ports()?;
-            let config = configuration(&server.ports, server.folder.path(), &self.settings);
+            let config = configuration(
+                &server.ports,
+                server.folder.path(),
+                &server.dns,
+                &self.settings,
+            );
             std::fs::write(server.config(), config)?;
         }
         // What never ran has nothing to check, and its own failure is the one to report.
@@ -167,6 +175,11 @@ impl Server {
     /// What the server wrote to its log so far.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    /// The name server it asks, unless `dns.servers` was set. It knows no name at first.
+    pub fn dns(&self) -> &crate::dns::Server {
+        &self.dns
     }
 
     /// The address of a port.
@@ -473,7 +486,12 @@ fn free_ports() -> io::Result<Ports> {
 }
 
 /// The text of `waxwing.toml`; settings are `table.key` or `key` with a TOML value.
-fn configuration(ports: &Ports, folder: &Path, settings: &[(String, String)]) -> String {
+fn configuration(
+    ports: &Ports,
+    folder: &Path,
+    dns: &crate::dns::Server,
+    settings: &[(String, String)],
+) -> String {
     let quoted = |name: &str| format!("{:?}", folder.join(name).display().to_string());
     let listen = |port: u16| format!("[\"127.0.0.1:{port}\"]");
     let mut all: Vec<(String, String)> = [
@@ -491,6 +509,8 @@ fn configuration(ports: &Ports, folder: &Path, settings: &[(String, String)]) ->
         ("listen.pop3s", listen(ports.pop3s)),
         ("auth.cleartext_on_loopback", "true".to_owned()),
         ("auth.failures_per_minute", "0".to_owned()),
+        ("dns.servers", dns.setting()),
+        ("dns.dnssec", "\"off\"".to_owned()),
     ]
     .into_iter()
     .map(|(key, value)| (key.to_owned(), value))
@@ -520,7 +540,8 @@ mod tests {
     fn a_setting_replaces_the_default() {
         let ports = free_ports().expect("ports");
         let settings = [("hostname".to_owned(), "\"other.test\"".to_owned())];
-        let text = configuration(&ports, Path::new("/tmp/x"), &settings);
+        let dns = crate::dns::Server::start().expect("a name server");
+        let text = configuration(&ports, Path::new("/tmp/x"), &dns, &settings);
         assert_eq!(text.matches("hostname").count(), 1);
         assert!(text.contains("hostname = \"other.test\"\n"));
     }

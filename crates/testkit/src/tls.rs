@@ -26,11 +26,12 @@ pub struct Identity {
 impl Identity {
     /// A new identity for [`HOST`] and `localhost`.
     pub fn generate() -> io::Result<Identity> {
-        let names = vec![
-            HOST.to_owned(),
-            "localhost".to_owned(),
-            "127.0.0.1".to_owned(),
-        ];
+        Identity::named(&[HOST, "localhost", "127.0.0.1"])
+    }
+
+    /// A new identity with these names.
+    pub fn named(names: &[&str]) -> io::Result<Identity> {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let made = rcgen::generate_simple_self_signed(names).map_err(io::Error::other)?;
         Ok(Identity {
             certificate_pem: made.cert.pem(),

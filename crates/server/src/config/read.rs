@@ -3,6 +3,7 @@
 //! Walks the parsed document by hand instead of deriving, so that each mistake has its line and says what would be
 //! right, and so that one start shows all of them.
 
+mod outbound;
 mod reception;
 
 use std::fmt::Display;
@@ -16,7 +17,7 @@ use toml::de::{DeTable, DeValue};
 use super::{Address, AuthOptions, Config, Limits, Listener, Mistake, Service, TlsFiles};
 
 /// The keys of the file outside tables.
-const TOP: [&str; 8] = [
+const TOP: &[&str] = &[
     "hostname",
     "data",
     "log",
@@ -25,6 +26,9 @@ const TOP: [&str; 8] = [
     "auth",
     "limits",
     "reception",
+    "dns",
+    "courier",
+    "route",
 ];
 
 /// Reads a configuration.
@@ -43,7 +47,7 @@ pub(super) fn config(text: &str, file: &Path) -> Result<Config, Vec<Mistake>> {
         name: "",
         table: document.get_ref(),
     };
-    reader.known(&top, &TOP);
+    reader.known(&top, TOP);
     let hostname = reader.hostname(&top);
     let data = reader.path(&top, "data");
     let log = reader.log(&top);
@@ -52,6 +56,9 @@ pub(super) fn config(text: &str, file: &Path) -> Result<Config, Vec<Mistake>> {
     let auth = reader.auth(&top);
     let limits = reader.limits(&top);
     let reception = reader.reception(&top);
+    let dns = reader.dns(&top);
+    let courier = reader.courier(&top);
+    let routes = reader.routes(&top);
     if data.is_none() && !top.table.contains_key("data") {
         reader.wrong(
             0,
@@ -72,6 +79,9 @@ pub(super) fn config(text: &str, file: &Path) -> Result<Config, Vec<Mistake>> {
                 auth,
                 limits,
                 reception,
+                dns,
+                courier,
+                routes,
                 log,
             })
         }

@@ -51,6 +51,23 @@ connections = 16000
 connections_per_network = 50
 # Recipients of one message.
 recipients = 1000
+
+[dns]
+# Resolvers to ask; without them those of /etc/resolv.conf.
+#servers = ["127.0.0.1"]
+# Who checks DNSSEC, on which DANE rests: "validate" this server; "trust" a resolver on this machine that does, or
+# one of those listed above; "off" nobody.
+dnssec = "validate"
+
+# Mail for other domains goes to their servers. A route sends it elsewhere: all of it through a provider, say, or one
+# domain's to a machine inside.
+#[[route]]
+#domain = "*"                   # or "example.org", or ".example.org" for all below it
+#host = "smtp.provider.example"
+#port = 587
+#tls = "required"               # "implicit" on port 465; "policy" as for any server; "none" on this machine only
+#user = "me@example.org"
+#password_file = "provider.password"
 "#
     )
 }
