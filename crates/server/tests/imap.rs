@@ -423,7 +423,7 @@ fn list_in_all_its_forms() {
     assert!(lsub.contains(&"Work/Projects".to_owned()) && lsub.contains(&"Gone/Away".to_owned()));
     assert_eq!(
         c.ok("NAMESPACE").lines(),
-        ["NAMESPACE ((\"\" \"/\")) NIL NIL"]
+        ["NAMESPACE ((\"\" \"/\")) ((\"Other Users/\" \"/\")) NIL"]
     );
 }
 

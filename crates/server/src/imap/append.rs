@@ -1,10 +1,10 @@
 //! APPEND (RFC 9051 §6.3.12).
 
 use ::imap::{Append, Code, NumberSet, Reply};
-use ::store::BodyMeta;
+use ::store::{BodyMeta, Rights};
 
 use super::error::{self, Failure};
-use super::{Answer, Imap, Link, selected};
+use super::{Answer, Imap, Link, access, selected};
 
 /// Before the message is sent: is there a mailbox, does the quota hold it, and the memory?
 pub async fn start(imap: &mut Imap, link: &mut Link, append: &Append, size: u64) {
@@ -18,15 +18,15 @@ pub async fn start(imap: &mut Imap, link: &mut Link, append: &Append, size: u64)
 async fn admit(imap: &mut Imap, append: &Append, size: u64) -> Result<(), Failure> {
     let account = imap.account()?;
     let name = append.mailbox.as_str();
-    let (mailbox, owner) = imap.shared.db.glance(|snapshot| {
-        Ok((
-            snapshot.mailbox(account, name)?,
-            snapshot.account_by_id(account)?,
-        ))
-    })?;
-    if mailbox.is_none() {
-        return Err(error::TRY_CREATE.into());
-    }
+    let found = imap
+        .shared
+        .db
+        .glance(|snapshot| access::find(snapshot, account, name, Rights::INSERT))?;
+    let place = found.target(name)?;
+    let owner = imap
+        .shared
+        .db
+        .glance(|snapshot| snapshot.account_by_id(place.owner))?;
     // What counts is the check within the commit; this one saves the client the sending.
     let full = owner.is_some_and(|owner| {
         owner
@@ -66,8 +66,10 @@ pub async fn append(imap: &mut Imap, append: Append) -> Answer {
         .shared
         .db
         .write(move |tx| {
-            let Some(mailbox) = tx.mailbox(account, name.as_str())? else {
-                return Ok(None);
+            let found = access::find(tx, account, name.as_str(), Rights::INSERT)?;
+            let place = match found.target(name.as_str()) {
+                Ok(place) => place,
+                Err(refusal) => return Ok(Err(refusal)),
             };
             let message = ::store::Append {
                 content,
@@ -75,12 +77,10 @@ pub async fn append(imap: &mut Imap, append: Append) -> Answer {
                 keywords,
                 received,
             };
-            tx.append(account, mailbox.id, &message).map(Some)
+            let to = (place.owner, place.mailbox.id);
+            tx.append_as(account, to, &message, place.rights).map(Ok)
         })
-        .await?;
-    let Some(placed) = placed else {
-        return Err(error::TRY_CREATE.into());
-    };
+        .await??;
     let uids = NumberSet::from_iter([placed.uid]);
     Ok(Reply::ok("appended").with(Code::AppendUid {
         uid_validity: placed.uid_validity,

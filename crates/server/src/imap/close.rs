@@ -1,13 +1,15 @@
 //! CLOSE and UNSELECT (RFC 9051 §6.4.1, §6.4.2).
 
 use ::imap::Reply;
+use ::store::Rights;
 
 use super::{Answer, Imap};
 
 /// CLOSE: expunges silently, unless the mailbox was only examined, and deselects.
 pub async fn close(imap: &mut Imap) -> Answer {
     let selected = imap.selected()?;
-    let (account, mailbox, read_only, gone) = (
+    let (user, account, mailbox, read_only, gone) = (
+        selected.user,
         selected.account,
         selected.mailbox,
         selected.read_only,
@@ -16,7 +18,13 @@ pub async fn close(imap: &mut Imap) -> Answer {
     if !read_only && !gone {
         imap.shared
             .db
-            .write(move |tx| tx.expunge(account, mailbox, &[1..=u32::MAX], true))
+            .write(move |tx| {
+                // RFC 4314 §4: without the right the mailbox is closed and keeps what is deleted.
+                match tx.rights(user, account, mailbox)?.contains(Rights::EXPUNGE) {
+                    true => tx.expunge(account, mailbox, &[1..=u32::MAX], true),
+                    false => Ok(Vec::new()),
+                }
+            })
             .await?;
     }
     imap.selected = None;

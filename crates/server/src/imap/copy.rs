@@ -1,10 +1,10 @@
 //! COPY and MOVE (RFC 9051 §6.4.7, §6.4.8). All messages or none.
 
 use ::imap::{Code, MailboxName, NumberSet, Reply, SequenceSet, Untagged};
-use ::store::{Copied, Error};
+use ::store::{Copied, Error, Rights};
 
-use super::error::{self, Failure};
-use super::{Answer, Imap, Link, selected};
+use super::error::Failure;
+use super::{Answer, Imap, Link, access, selected};
 
 /// COPY and UID COPY.
 pub async fn copy(imap: &mut Imap, uid: bool, set: &SequenceSet, to: MailboxName) -> Answer {
@@ -46,34 +46,45 @@ async fn transfer(
     // A sequence number is a promise that the message is there; one that others expunged meanwhile is not, and to copy
     // only the rest would go unnoticed (RFC 2180 §4.4). A UID promises nothing.
     let expected = (!uid).then(|| selected::count(&runs));
-    let (account, from) = (selected.account, selected.mailbox);
+    let (user, from) = (selected.user, (selected.account, selected.mailbox));
+    // RFC 6851 §4.5: MOVE takes what COPY, STORE \Deleted and EXPUNGE take together.
+    let needed = match moves {
+        true => Rights::READ
+            .with(Rights::DELETE_MESSAGES)
+            .with(Rights::EXPUNGE),
+        false => Rights::READ,
+    };
     let copied = imap
         .shared
         .db
         .write(move |tx| {
-            let Some(to) = tx.mailbox(account, to.as_str())? else {
-                return Ok(None);
+            let found = access::find(tx, user, to.as_str(), Rights::INSERT)?;
+            let place = match found.target(to.as_str()) {
+                Ok(place) => place,
+                Err(refusal) => return Ok(Err(refusal)),
             };
-            if uids.is_empty() || tx.mailbox_by_id(account, from)?.is_none() {
-                return Ok(Some(Copied::default()));
+            if uids.is_empty() || tx.mailbox_by_id(from.0, from.1)?.is_none() {
+                return Ok(Ok(Copied::default()));
             }
+            // What a session has selected it could read; whether it still may is looked up where the work is done.
+            let here = tx.rights(user, from.0, from.1)?;
+            if !here.contains(needed) {
+                return Ok(Err(access::NO_PERMISSION.into()));
+            }
+            let to = (place.owner, place.mailbox.id);
             let copied = match moves {
-                true => tx.move_messages(account, from, &uids, to.id)?,
-                false => tx.copy(account, from, &uids, to.id)?,
+                true => tx.move_as(user, from, &uids, to, place.rights)?,
+                false => tx.copy_as(user, from, &uids, to, place.rights)?,
             };
             match expected {
                 Some(expected) if copied.uids.len() as u64 != expected => {
                     Err(Error::NotFound("message"))
                 }
-                _ => Ok(Some(copied)),
+                _ => Ok(Ok(copied)),
             }
         })
-        .await?;
-    match copied {
-        None => Err(error::TRY_CREATE.into()),
-        Some(copied) if copied.uids.is_empty() => Ok(None),
-        copied => Ok(copied),
-    }
+        .await??;
+    Ok(Some(copied).filter(|copied| !copied.uids.is_empty()))
 }
 
 fn code(copied: &Copied) -> Code {

@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use ::imap::{Body, DateTime, FetchAttribute, Reply, SequenceSet};
-use ::store::{Columns, FlagChange, FlagMode, Flags, UidRange};
+use ::store::{Columns, FlagChange, FlagMode, Flags, Rights, UidRange};
 
 use super::error::{self, Failure};
 use super::load::{BATCH_OCTETS, Batch, Loader, runs_of_uids};
@@ -32,7 +32,8 @@ pub async fn fetch(
     let selected = imap.selected()?;
     let runs = selected.runs(set, uid)?;
     let mut seen = Vec::new();
-    if attributes.iter().any(FetchAttribute::sets_seen) && !selected.read_only {
+    let may_see = !selected.read_only && selected.rights.contains(Rights::SEEN);
+    if attributes.iter().any(FetchAttribute::sets_seen) && may_see {
         let expunges = if uid { Expunges::Told } else { Expunges::Kept };
         seen = see(imap, link, &runs, expunges).await?;
     }
@@ -116,17 +117,18 @@ async fn see(
     if uids.is_empty() || selected.view.snapshot().gone() {
         return Ok(Vec::new());
     }
-    let (account, mailbox, stored) = (selected.account, selected.mailbox, uids.clone());
+    let (user, account, mailbox) = (selected.user, selected.account, selected.mailbox);
+    let stored = uids.clone();
     let change = FlagChange {
         mode: FlagMode::Add,
         flags: Flags::SEEN,
         keywords: Vec::new(),
         unchanged_since: None,
     };
-    let write = imap
-        .shared
-        .db
-        .write(move |tx| tx.store_flags(account, mailbox, &stored, &change));
+    let write = imap.shared.db.write(move |tx| {
+        let rights = tx.rights(user, account, mailbox)?;
+        tx.store_flags_as(user, account, mailbox, &stored, &change, rights)
+    });
     match write.await {
         Ok(_) => {}
         // A full disk shall not keep anybody from reading.

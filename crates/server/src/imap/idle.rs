@@ -25,11 +25,19 @@ pub async fn begin(imap: &mut Imap, link: &mut Link) -> Result<(), Gone> {
     link.session.accept_idle();
     if let Some(selected) = &mut imap.selected {
         // First the subscription, then a look: nothing falls between.
+        selected.idle_rights = (selected.user != selected.account).then(|| {
+            let waker = Arc::new(Waker(Arc::clone(&link.wake)));
+            imap.shared
+                .db
+                .store()
+                .subscribe_account(selected.user, waker)
+        });
         selected.idle = Some(
             selected
                 .view
                 .subscribe(Arc::new(Waker(Arc::clone(&link.wake)))),
         );
+        selected.recheck(&imap.shared.db, link);
         selected.sync(link, Expunges::Told).await?;
     }
     Ok(())
@@ -40,6 +48,7 @@ pub async fn tell(imap: &mut Imap, link: &mut Link) -> Result<(), Gone> {
     if link.session.is_idling()
         && let Some(selected) = &mut imap.selected
     {
+        selected.recheck(&imap.shared.db, link);
         selected.sync(link, Expunges::Told).await?;
     }
     Ok(())
@@ -49,6 +58,8 @@ pub async fn tell(imap: &mut Imap, link: &mut Link) -> Result<(), Gone> {
 pub async fn end(imap: &mut Imap, link: &mut Link) -> Result<(), Gone> {
     if let Some(selected) = &mut imap.selected {
         selected.idle = None;
+        selected.idle_rights = None;
+        selected.recheck(&imap.shared.db, link);
         selected.sync(link, Expunges::Told).await?;
     }
     link.session.complete(Reply::ok("idled"));

@@ -10,25 +10,39 @@ use ::imap::{
     List, ListEntry, ListPattern, MailboxAttribute, MailboxName, Namespace, NamespaceEntry, Reply,
     SpecialUse, Untagged,
 };
-use ::store::{AccountId, Mailbox, Snapshot};
+use ::store::{AccountId, Rights, Snapshot};
 
+use super::access::{self, Place};
 use super::pattern::{Pattern, parents};
 use super::{Answer, Imap, Link, status};
 
 /// The names of an account.
 struct Names {
-    mailboxes: BTreeMap<String, Mailbox>,
+    mailboxes: BTreeMap<String, Place>,
     subscribed: BTreeSet<String>,
 }
 
 impl Names {
     fn read(snapshot: &Snapshot<'_>, account: AccountId) -> ::store::Result<Names> {
-        let mailboxes = snapshot.mailboxes(account)?;
+        let own = snapshot
+            .mailboxes(account)?
+            .into_iter()
+            .map(|mailbox| (mailbox.name.clone(), Place::own(account, mailbox)));
+        let shared = snapshot.shared_with(account)?.into_iter();
+        let others = shared
+            .filter(|shared| shared.rights.contains(Rights::LOOKUP))
+            .map(|shared| {
+                let name = access::other(&shared.address, &shared.mailbox.name);
+                let place = Place {
+                    owner: shared.owner,
+                    name: name.clone(),
+                    mailbox: shared.mailbox,
+                    rights: shared.rights,
+                };
+                (name, place)
+            });
         Ok(Names {
-            mailboxes: mailboxes
-                .into_iter()
-                .map(|mailbox| (mailbox.name.clone(), mailbox))
-                .collect(),
+            mailboxes: own.chain(others).collect(),
             subscribed: snapshot.subscriptions(account)?.into_iter().collect(),
         })
     }
@@ -51,7 +65,7 @@ impl Names {
     fn entry(&self, name: &str, tell_subscribed: bool) -> Option<ListEntry> {
         let mut entry = ListEntry::new(MailboxName::new(name).ok()?);
         let attributes = &mut entry.attributes;
-        let mailbox = self.mailboxes.get(name);
+        let mailbox = self.mailboxes.get(name).map(|place| &place.mailbox);
         if mailbox.is_none() {
             // RFC 9051 §7.3.1: \NonExistent implies \Noselect, which older clients know.
             attributes.extend([MailboxAttribute::NonExistent, MailboxAttribute::NoSelect]);
@@ -109,7 +123,8 @@ fn entries(names: &Names, list: &List) -> Vec<ListEntry> {
         if !patterns.iter().any(|pattern| pattern.matches(name)) {
             continue;
         }
-        let mailbox = names.mailboxes.get(name);
+        let place = names.mailboxes.get(name);
+        let mailbox = place.map(|place| &place.mailbox);
         // Of the mailboxes all candidates are, levels without a mailbox among them (RFC 9051 §6.3.5).
         let mut selected = !selection.subscribed || names.subscribed.contains(name);
         if selection.special_use {
@@ -129,9 +144,11 @@ fn entries(names: &Names, list: &List) -> Vec<ListEntry> {
             continue;
         };
         entry.child_info = child_info;
-        entry.status = mailbox
+        // RFC 5819 §2: of what cannot be selected there is no STATUS.
+        entry.status = place
+            .filter(|place| place.rights.contains(Rights::READ))
             .filter(|_| !list.returns.status.is_empty())
-            .map(|mailbox| status::data(mailbox, &list.returns.status));
+            .map(|place| status::data(&place.mailbox, &list.returns.status));
         entries.push(entry);
     }
     entries
@@ -176,14 +193,19 @@ fn subscribed(names: &Names, pattern: &Pattern) -> Vec<ListEntry> {
     entries
 }
 
-/// NAMESPACE: one's own mailboxes, without prefix; there are no others.
+/// NAMESPACE: one's own mailboxes, without prefix, and those of others.
 pub fn namespace(link: &mut Link) -> Reply {
     let own = NamespaceEntry {
         prefix: String::new(),
         delimiter: Some(MailboxName::DELIMITER),
     };
+    let others = NamespaceEntry {
+        prefix: access::OTHERS.to_owned(),
+        delimiter: Some(MailboxName::DELIMITER),
+    };
     link.session.untagged(&Untagged::Namespace(Namespace {
         personal: vec![own],
+        other_users: vec![others],
         ..Namespace::default()
     }));
     Reply::ok("told")
@@ -193,9 +215,9 @@ pub fn namespace(link: &mut Link) -> Reply {
 pub fn one(
     snapshot: &Snapshot<'_>,
     account: AccountId,
-    mailbox: &Mailbox,
+    place: &Place,
 ) -> ::store::Result<Option<ListEntry>> {
-    Ok(Names::read(snapshot, account)?.entry(&mailbox.name, true))
+    Ok(Names::read(snapshot, account)?.entry(&place.name, true))
 }
 
 /// Patterns ready to match. In extended LIST empty ones mean nothing (RFC 9051 §6.3.9).

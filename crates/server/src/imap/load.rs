@@ -36,6 +36,8 @@ pub struct Loader {
     pub plan: Arc<Plan>,
     account: AccountId,
     mailbox: MailboxId,
+    /// Whether it is one's own: only then is it one's business where a message went.
+    own: bool,
     told: Arc<ViewSnapshot>,
     runs: std::vec::IntoIter<Run>,
     run: Option<Run>,
@@ -90,6 +92,7 @@ impl Loader {
             plan,
             account: selected.account,
             mailbox: selected.mailbox,
+            own: selected.user == selected.account,
             told: Arc::clone(&selected.told),
             run: runs.next(),
             runs,
@@ -213,6 +216,7 @@ impl Loader {
     ) -> ::store::Result<Option<Row>> {
         if (self.plan.attributes).contains(&FetchAttribute::InternalDate)
             || text.len() > BATCH_OCTETS
+            || !self.own
         {
             return Ok(None);
         }

@@ -4,12 +4,21 @@
 //! client is told with OLDNAME (RFC 9051 §6.3.9.7).
 
 use ::imap::{Capability, Code, ListEntry, MailboxName, Reply, SpecialUse, Status, Untagged};
-use ::store::Error;
+use ::store::{AccountId, Error, Rights, Snapshot};
 
+use super::access::{self, Named, Place};
+use super::error::Failure;
 use super::{Answer, Imap, Link};
 
 /// RFC 6154 §3: the mailbox cannot have that use.
 const USE_TAKEN: Reply = Reply::coded(Status::No, Code::UseAttr, "another mailbox has that use");
+
+/// A mailbox stays in its account.
+const OTHER_ACCOUNT: Reply = Reply::coded(
+    Status::No,
+    Code::Cannot,
+    "a mailbox cannot be moved to another account",
+);
 
 /// CREATE, with the special use of RFC 6154 §3.
 pub async fn create(
@@ -35,13 +44,25 @@ pub async fn create(
     let created = imap
         .shared
         .db
-        .write(move |tx| tx.create_mailbox(account, wanted.as_str(), special_use))
+        .write(move |tx| {
+            let Some((owner, inner)) = access::cradle(tx, account, wanted.as_str())? else {
+                return Ok(None);
+            };
+            // What a mailbox is for is its owner's to say.
+            let special_use = special_use.filter(|_| owner == account);
+            let created = tx.create_mailbox(owner, &inner, special_use)?;
+            Ok(Some(full_name(tx, account, owner, created.name)?))
+        })
         .await;
     let created = match created {
         Err(Error::Conflict(_)) if special_use.is_some() => return Ok(USE_TAKEN),
         created => created?,
     };
-    tell_normalised(link, name, &created.name);
+    // Nobody learns here which accounts and mailboxes there are.
+    let Some(created) = created else {
+        return Err(access::NO_PERMISSION.into());
+    };
+    tell_normalised(link, name, &created);
     Ok(Reply::ok("created"))
 }
 
@@ -50,8 +71,14 @@ pub async fn delete(imap: &mut Imap, name: MailboxName) -> Answer {
     let account = imap.account()?;
     imap.shared
         .db
-        .write(move |tx| tx.delete_mailbox(account, name.as_str()))
-        .await?;
+        .write(move |tx| {
+            let found = access::find(tx, account, name.as_str(), Rights::DELETE)?;
+            match found.place() {
+                Ok(place) => tx.delete_mailbox(place.owner, &place.mailbox.name).map(Ok),
+                Err(refusal) => Ok(Err(refusal)),
+            }
+        })
+        .await??;
     Ok(Reply::ok("deleted"))
 }
 
@@ -68,16 +95,66 @@ pub async fn rename(
         .shared
         .db
         .write(move |tx| {
-            tx.rename_mailbox(account, from.as_str(), wanted.as_str())?;
-            Ok(tx
-                .mailbox(account, wanted.as_str())?
-                .map(|mailbox| mailbox.name))
+            let (old, new) = match passage(tx, account, from.as_str(), wanted.as_str())? {
+                Ok(passage) => passage,
+                Err(refusal) => return Ok(Err(refusal)),
+            };
+            tx.rename_mailbox(old.0, &old.1, &new)?;
+            let Some(mailbox) = tx.mailbox(old.0, &new)? else {
+                return Ok(Ok(None));
+            };
+            full_name(tx, account, old.0, mailbox.name).map(|name| Ok(Some(name)))
         })
-        .await?;
+        .await??;
     if let Some(stored) = stored {
         tell_normalised(link, to, &stored);
     }
     Ok(Reply::ok("renamed"))
+}
+
+/// Whose mailbox is renamed, its name there, and its new one. Between accounts there is no way.
+fn passage(
+    snapshot: &Snapshot<'_>,
+    user: AccountId,
+    from: &str,
+    to: &str,
+) -> ::store::Result<Result<((AccountId, String), String), Failure>> {
+    let (old, new) = (access::parse(from), access::parse(to));
+    if let (Named::Own(from), Named::Own(to)) = (&old, &new) {
+        // A level without a mailbox has a name, too.
+        return Ok(Ok(((user, (*from).to_owned()), (*to).to_owned())));
+    }
+    let place = match access::find(snapshot, user, from, Rights::DELETE)?.place() {
+        Ok(place) => place,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    Ok(match access::cradle(snapshot, user, to)? {
+        None => Err(access::NO_PERMISSION.into()),
+        Some((owner, _)) if owner != place.owner => Err(OTHER_ACCOUNT.into()),
+        // Renaming an INBOX moves its messages, which is more than a new name.
+        Some(_) if owner_inbox(&place, user) => Err(OTHER_ACCOUNT.into()),
+        Some((owner, name)) => Ok(((owner, place.mailbox.name), name)),
+    })
+}
+
+fn owner_inbox(place: &Place, user: AccountId) -> bool {
+    place.owner != user && place.mailbox.name == "INBOX"
+}
+
+/// The name under which a user knows a mailbox.
+fn full_name(
+    snapshot: &Snapshot<'_>,
+    user: AccountId,
+    owner: AccountId,
+    name: String,
+) -> ::store::Result<String> {
+    if user == owner {
+        return Ok(name);
+    }
+    let account = snapshot.account_by_id(owner)?;
+    Ok(account.map_or(name.clone(), |account| {
+        access::other(&account.address, &name)
+    }))
 }
 
 /// SUBSCRIBE and UNSUBSCRIBE. A name may be subscribed before it exists (RFC 9051 §6.3.7).

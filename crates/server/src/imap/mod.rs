@@ -10,6 +10,7 @@
 //! Limits: answers are flushed above `drive::FLUSH_ABOVE`; messages are loaded in batches of [`load::BATCH_OCTETS`];
 //! a search may work for [`search::WORK`].
 
+mod access;
 mod append;
 mod close;
 mod copy;
@@ -182,6 +183,9 @@ impl Imap {
     /// One command from its event to its tagged reply.
     async fn run(&mut self, link: &mut Link, command: Command) -> Result<(), Gone> {
         let after = Expunges::after(&command);
+        if let Some(selected) = &mut self.selected {
+            selected.recheck(&self.shared.db, link);
+        }
         if let Some(before) = Expunges::before(&command)
             && let Some(selected) = &mut self.selected
         {

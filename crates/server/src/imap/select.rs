@@ -1,9 +1,10 @@
 //! SELECT and EXAMINE (RFC 9051 §6.3.2, §6.3.3).
 
 use ::imap::{Code, MailboxName, Reply, Untagged};
+use ::store::Rights;
 
 use super::selected::Selected;
-use super::{Answer, Imap, Link, error, list};
+use super::{Answer, Imap, Link, access, error, list};
 
 /// Opens a mailbox. What was selected before is forgotten already.
 pub async fn select(
@@ -16,22 +17,23 @@ pub async fn select(
     let wanted = name.as_str().to_owned();
     let opened = imap.shared.db.blocking(move |store| {
         let found = store.read(|snapshot| {
-            let Some(mailbox) = snapshot.mailbox(account, &wanted)? else {
-                return Ok(None);
+            let place = match access::find(snapshot, account, &wanted, Rights::READ)?.place() {
+                Ok(place) => place,
+                Err(refusal) => return Ok(Err(refusal)),
             };
-            let entry = list::one(snapshot, account, &mailbox)?;
-            Ok(Some((mailbox.id, entry)))
+            let entry = list::one(snapshot, account, &place)?;
+            Ok(Ok((place, entry)))
         })?;
-        let Some((id, entry)) = found else {
-            return Ok(None);
+        let (place, entry) = match found {
+            Ok(found) => found,
+            Err(refusal) => return Ok(Err(refusal)),
         };
-        Ok(Some((id, entry, store.view(account, id)?)))
+        let view = store.view_as(account, place.owner, place.mailbox.id)?;
+        Ok(Ok((place, entry, view)))
     });
-    let Some((id, entry, view)) = opened.await? else {
-        return Err(error::NO_MAILBOX.into());
-    };
+    let (place, entry, view) = opened.await??;
     imap.shared.recent.keep(&view);
-    let selected = Selected::new(account, id, view, read_only);
+    let selected = Selected::new(account, &place, view, read_only);
     if selected.told.gone() {
         return Err(error::NO_MAILBOX.into());
     }
@@ -44,14 +46,7 @@ pub async fn select(
     let mut tell = |code: Code, text: &'static str| {
         session.untagged(&Untagged::Status(Reply::ok(text).with(code)))
     };
-    let changeable = if read_only { Vec::new() } else { flags };
-    tell(
-        Code::PermanentFlags {
-            flags: changeable,
-            new_keywords: !read_only,
-        },
-        "these flags are kept",
-    );
+    tell(selected.permanent_flags(), "these flags are kept");
     if let Some(seq) = told.first_unseen() {
         tell(Code::Unseen(seq), "the first unseen message");
     }
@@ -61,7 +56,12 @@ pub async fn select(
         session.untagged(&Untagged::List(entry));
     }
     imap.selected = Some(Box::new(selected));
-    Ok(match read_only {
+    // RFC 4314 §5.2: what is one's own in a mailbox of another does not make it writable.
+    let writes = Rights::INSERT
+        .with(Rights::EXPUNGE)
+        .with(Rights::WRITE)
+        .with(Rights::DELETE_MESSAGES);
+    Ok(match read_only || !place.rights.any(writes) {
         true => Reply::ok("opened for reading").with(Code::ReadOnly),
         false => Reply::ok("opened").with(Code::ReadWrite),
     })

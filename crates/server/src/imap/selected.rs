@@ -11,11 +11,15 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use ::imap::{Command, Flag, SearchKey, SequenceSet, Untagged};
-use ::store::{AccountId, Entry, Flags, MailboxId, Subscription, UidRange, View, ViewSnapshot};
+use ::imap::{Code, Command, Flag, Reply, SearchKey, SequenceSet, Untagged};
+use ::store::{
+    AccountId, Entry, Flags, MailboxId, Rights, Subscription, UidRange, View, ViewSnapshot,
+};
 
 use super::Link;
+use super::access::Place;
 use super::error::{self, Failure};
+use crate::db::Db;
 use crate::drive::Gone;
 
 /// Whether EXPUNGE may be told.
@@ -74,6 +78,10 @@ pub type Run = RangeInclusive<u32>;
 
 /// The selected mailbox of one session.
 pub struct Selected {
+    /// Who looks.
+    pub user: AccountId,
+    /// What the user may do there.
+    pub rights: Rights,
     /// Whose.
     pub account: AccountId,
     /// Which.
@@ -89,27 +97,27 @@ pub struct Selected {
     pub saved: Vec<u32>,
     /// Wakes this session while it idles.
     pub idle: Option<Subscription>,
+    /// Wakes it when its rights may have changed.
+    pub idle_rights: Option<Subscription>,
     /// Names of the keywords in `told`, by bit.
     keywords: Vec<Flag>,
 }
 
 impl Selected {
     /// A mailbox just opened; all of it counts as told.
-    pub fn new(
-        account: AccountId,
-        mailbox: MailboxId,
-        view: Arc<View>,
-        read_only: bool,
-    ) -> Selected {
+    pub fn new(user: AccountId, place: &Place, view: Arc<View>, read_only: bool) -> Selected {
         let told = view.snapshot();
         let mut selected = Selected {
-            account,
-            mailbox,
+            user,
+            rights: place.rights,
+            account: place.owner,
+            mailbox: place.mailbox.id,
             read_only,
             view,
             told,
             saved: Vec::new(),
             idle: None,
+            idle_rights: None,
             keywords: Vec::new(),
         };
         selected.learn_keywords();
@@ -124,6 +132,50 @@ impl Selected {
             .chain(&self.keywords)
             .cloned()
             .collect()
+    }
+
+    /// Which flags the user can change here (RFC 4314 §5.1.1).
+    pub fn permanent_flags(&self) -> Code {
+        let allowed = match self.read_only {
+            true => Rights::NONE,
+            false => self.rights,
+        };
+        let flags = allowed.flags();
+        let keywords = allowed.contains(Rights::WRITE);
+        let system = SYSTEM
+            .iter()
+            .filter(|(bit, _)| flags.contains(*bit))
+            .map(|(_, flag)| flag);
+        Code::PermanentFlags {
+            flags: system
+                .chain(self.keywords.iter().filter(|_| keywords))
+                .cloned()
+                .collect(),
+            new_keywords: keywords,
+        }
+    }
+
+    /// Looks again what the user may do in a mailbox of another. One that may be read no more is from then on like one
+    /// that was deleted: empty, its messages expunged.
+    pub fn recheck(&mut self, db: &Db, link: &mut Link) {
+        if self.user == self.account {
+            return;
+        }
+        let (user, account, mailbox) = (self.user, self.account, self.mailbox);
+        // When it cannot be known, nothing is allowed.
+        let rights = db
+            .glance(|snapshot| snapshot.rights(user, account, mailbox))
+            .unwrap_or_default();
+        if rights == self.rights {
+            return;
+        }
+        self.rights = rights;
+        if !rights.contains(Rights::READ) {
+            self.view = View::nothing(account, mailbox);
+            self.idle = None;
+        }
+        let reply = Reply::ok("your rights have changed").with(self.permanent_flags());
+        link.session.untagged(&Untagged::Status(reply));
     }
 
     /// The flags of a message, as names.

@@ -1,9 +1,9 @@
 //! STATUS (RFC 9051 §6.3.11).
 
 use ::imap::{MailboxName, Reply, StatusData, StatusItem, Untagged};
-use ::store::Mailbox;
+use ::store::{Mailbox, Rights};
 
-use super::{Answer, Imap, Link, error};
+use super::{Answer, Imap, Link, access};
 
 /// Answers from the counts the store keeps, whether or not the mailbox is selected.
 pub async fn status(
@@ -16,10 +16,8 @@ pub async fn status(
     let found = imap
         .shared
         .db
-        .glance(|snapshot| snapshot.mailbox(account, name.as_str()))?;
-    let Some(mailbox) = found else {
-        return Err(error::NO_MAILBOX.into());
-    };
+        .glance(|snapshot| access::find(snapshot, account, name.as_str(), Rights::READ))?;
+    let mailbox = found.place()?.mailbox;
     let data = data(&mailbox, items);
     link.session.untagged(&Untagged::StatusData {
         mailbox: name,

@@ -1,10 +1,10 @@
 //! STORE (RFC 9051 §6.4.6).
 
 use ::imap::{Flag, Reply, Store, StoreAction};
-use ::store::{Entry, FlagChange, FlagMode, Flags, UidRange, ViewSnapshot};
+use ::store::{Entry, FlagChange, FlagMode, Flags, Rights, UidRange, ViewSnapshot};
 
 use super::selected::{self, Expunges, Selected};
-use super::{Answer, Imap, Link, error};
+use super::{Answer, Imap, Link, access, error};
 use crate::drive::Gone;
 
 /// Changes flags of all messages of the set in one commit, then tells them, unless silent.
@@ -14,6 +14,7 @@ pub async fn store(imap: &mut Imap, link: &mut Link, command: Store) -> Answer {
         return Ok(Reply::bad("\\Recent cannot be stored"));
     }
     let selected = imap.writable()?;
+    let rights = selected.rights;
     let (uids, expected) = if command.uid {
         (selected.newest_uids(&command.set), None)
     } else {
@@ -24,6 +25,14 @@ pub async fn store(imap: &mut Imap, link: &mut Link, command: Store) -> Answer {
         return Ok(Reply::ok("nothing to store"));
     }
     let (flags, keywords) = selected::split(&command.flags);
+    // RFC 4314 §4: it fails only where nothing of it is allowed.
+    let asks = flags != Flags::NONE || !keywords.is_empty();
+    let may = rights.flags().0 & flags.0 != 0
+        || (!keywords.is_empty() && rights.contains(Rights::WRITE))
+        || (command.action == StoreAction::Set && !asks && rights.flags() != Flags::NONE);
+    if asks && !may || !asks && rights.flags() == Flags::NONE {
+        return Err(access::NO_PERMISSION.into());
+    }
     let mode = match command.action {
         StoreAction::Set => FlagMode::Replace,
         StoreAction::Add => FlagMode::Add,
@@ -35,10 +44,14 @@ pub async fn store(imap: &mut Imap, link: &mut Link, command: Store) -> Answer {
         keywords: keywords.clone(),
         unchanged_since: None,
     };
-    let (account, mailbox, stored) = (selected.account, selected.mailbox, uids.clone());
+    let (user, account, mailbox) = (selected.user, selected.account, selected.mailbox);
+    let stored = uids.clone();
     imap.shared
         .db
-        .write(move |tx| tx.store_flags(account, mailbox, &stored, &change))
+        .write(move |tx| {
+            let rights = tx.rights(user, account, mailbox)?;
+            tx.store_flags_as(user, account, mailbox, &stored, &change, rights)
+        })
         .await?;
 
     let selected = imap.selected()?;
