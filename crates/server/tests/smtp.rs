@@ -132,7 +132,8 @@ fn without_trace(message: &[u8]) -> &[u8] {
             .expect("line")
             + 2;
         rest = &rest[end..];
-        if !rest.starts_with(b"\t") {
+        // What our users send is signed.
+        if !rest.starts_with(b"\t") && !rest.starts_with(b"DKIM-Signature:") {
             return rest;
         }
     }
