@@ -4,6 +4,7 @@
 mod admin;
 mod auth;
 mod budget;
+mod certificate;
 mod cli;
 mod config;
 #[allow(dead_code)] // Until the scheduler uses it.
@@ -21,6 +22,7 @@ mod log;
 mod manage;
 mod pipeline;
 mod pop3;
+mod records;
 #[allow(dead_code, reason = "what is built on it comes next")]
 mod roots;
 mod serve;

@@ -170,6 +170,7 @@ async fn serve(config: Config, store: Store, ready: impl FnOnce()) -> Result<(),
         listeners.spawn(bound.accept(Arc::clone(&shared)));
     }
     listeners.spawn(maintain(Arc::clone(&shared)));
+    listeners.spawn(crate::certificate::watch(Arc::clone(&shared)));
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         hostname = shared.config().hostname,

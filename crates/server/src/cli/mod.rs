@@ -16,6 +16,7 @@ mod alias;
 mod app_password;
 mod demo;
 mod dkim;
+mod dns;
 mod domain;
 mod explain;
 mod input;
@@ -73,6 +74,9 @@ enum Command {
     /// Manage the keys that sign a domain's mail
     #[command(subcommand)]
     Dkim(dkim::Command),
+    /// Say what belongs into the DNS
+    #[command(subcommand)]
+    Dns(dns::Command),
     /// Manage accounts
     #[command(subcommand)]
     Account(account::Command),
@@ -152,6 +156,7 @@ fn run(command: Command, context: &Context) -> Result<ExitCode> {
         Command::Demo(arguments) => demo::run(arguments)?,
         Command::Domain(command) => domain::run(command, context)?,
         Command::Dkim(command) => dkim::run(command, context)?,
+        Command::Dns(command) => dns::run(command, context)?,
         Command::Account(command) => account::run(command, context)?,
         Command::Alias(command) => alias::run(command, context)?,
         Command::AppPassword(command) => app_password::run(command, context)?,
