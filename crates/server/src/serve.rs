@@ -171,6 +171,7 @@ async fn serve(config: Config, store: Store, ready: impl FnOnce()) -> Result<(),
     }
     listeners.spawn(maintain(Arc::clone(&shared)));
     listeners.spawn(crate::certificate::watch(Arc::clone(&shared)));
+    listeners.spawn(crate::sign::tend::run(Arc::clone(&shared)));
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         hostname = shared.config().hostname,

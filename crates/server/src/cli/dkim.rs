@@ -1,12 +1,16 @@
 //! `waxwing dkim`: the keys that sign a domain's mail, and which records they need.
 
+use std::process::ExitCode;
+
 use clap::Subcommand;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::show::{self, Column};
 use super::{Context, Result};
+use crate::dns::Dns;
 use crate::manage::Request;
-use crate::sign::admin;
+use crate::sign::tend::{self, Seen};
+use crate::sign::{admin, key};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -20,6 +24,11 @@ pub(super) enum Command {
         /// The domain
         domain: String,
     },
+    /// Look whether the records of a domain's keys are in the DNS; waiting keys whose records are there start to sign
+    Check {
+        /// The domain
+        domain: String,
+    },
     /// Make new keys. The old ones sign until the new records are seen in the DNS
     Rotate {
         /// The domain
@@ -30,7 +39,7 @@ pub(super) enum Command {
     },
 }
 
-pub(super) fn run(command: Command, context: &Context) -> Result {
+pub(super) fn run(command: Command, context: &Context) -> Result<ExitCode> {
     let mut target = context.target()?;
     let mut ask = |request| target.ask(&Request::Dkim(request));
     match command {
@@ -50,12 +59,74 @@ pub(super) fn run(command: Command, context: &Context) -> Result {
             let answer = ask(admin::Request::List { domain })?;
             tell(&answer.value, context.json);
         }
+        Command::Check { domain } => return check(&domain, context),
         Command::Rotate { domain, now } => {
             let answer = ask(admin::Request::Rotate { domain, now })?;
             tell(&answer.value, context.json);
         }
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Fails when a key that signs cannot be verified.
+fn check(domain: &str, context: &Context) -> Result<ExitCode> {
+    let request = admin::Request::List {
+        domain: Some(domain.to_owned()),
+    };
+    let mut target = context.target()?;
+    let keys = target.ask(&Request::Dkim(request))?.value;
+    let dns = Dns::new(&context.load()?.dns)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let mut rows = Vec::new();
+    let mut good = true;
+    for row in keys.as_array().into_iter().flatten() {
+        let text = |key: &str| row.get(key).and_then(Value::as_str).unwrap_or_default();
+        let (selector, state) = (text("selector"), text("state"));
+        let Some(public) = key::public_of(text("record")).filter(|_| state != "removed") else {
+            continue;
+        };
+        let seen = runtime.block_on(tend::look(&dns, domain, selector, &public));
+        let mut state = state.to_owned();
+        if !matches!(seen, Seen::Unknown(_)) {
+            let note = admin::Request::Note {
+                domain: domain.to_owned(),
+                selector: selector.to_owned(),
+                seen: seen == Seen::Good,
+            };
+            if target.ask(&Request::Dkim(note))?.value == Value::Bool(true) {
+                state = "active".to_owned();
+            }
+        }
+        good &= seen == Seen::Good || state != "active";
+        rows.push(json!({
+            "selector": selector,
+            "state": state,
+            "record": words(&seen),
+            "seen": seen == Seen::Good,
+        }));
+    }
+    let columns = [
+        Column("SELECTOR", "selector", show::text),
+        Column("STATE", "state", show::text),
+        Column("RECORD", "record", show::text),
+    ];
+    show::table(&Value::Array(rows), &columns, context.json);
+    Ok(match good {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    })
+}
+
+fn words(seen: &Seen) -> String {
+    match seen {
+        Seen::Good => "is in the DNS".to_owned(),
+        Seen::Missing => "is not in the DNS".to_owned(),
+        Seen::Other => "there is a record of this name, but with another key".to_owned(),
+        Seen::Several => "there are several records of this name; there must be one".to_owned(),
+        Seen::Unknown(why) => format!("cannot be looked for: {why}"),
+    }
 }
 
 /// The keys by what their owner has to do for them.

@@ -155,7 +155,7 @@ fn run(command: Command, context: &Context) -> Result<ExitCode> {
         Command::Setup(arguments) => setup::run(arguments, context)?,
         Command::Demo(arguments) => demo::run(arguments)?,
         Command::Domain(command) => domain::run(command, context)?,
-        Command::Dkim(command) => dkim::run(command, context)?,
+        Command::Dkim(command) => return dkim::run(command, context),
         Command::Dns(command) => dns::run(command, context)?,
         Command::Account(command) => account::run(command, context)?,
         Command::Alias(command) => alias::run(command, context)?,

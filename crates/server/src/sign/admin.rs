@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use store::{DkimKey, DkimState, Error, NewDkimKey, Result, Store, Timestamp};
+use store::{DkimKey, DkimState, Error, NewDkimKey, Result, Store, Timestamp, Tx};
 
 use super::key::{self, Algorithm};
 use crate::manage::Answer;
@@ -23,13 +23,22 @@ pub enum Request {
         /// Whether they sign at once, their records seen or not.
         now: bool,
     },
+    /// Notes whether the record of a key is in the DNS; a waiting key whose record is there signs from then on.
+    Note {
+        /// Whose.
+        domain: String,
+        /// Which key.
+        selector: String,
+        /// Whether its record was there.
+        seen: bool,
+    },
 }
 
 impl Request {
     /// What the log says of it.
     pub fn describe(&self) -> Option<String> {
         match self {
-            Request::List { .. } => None,
+            Request::List { .. } | Request::Note { .. } => None,
             Request::Rotate { domain, now } => Some(format!(
                 "dkim rotate {domain}{}",
                 if *now { " --now" } else { "" }
@@ -43,7 +52,28 @@ pub fn execute(store: &Store, request: Request) -> Result<Answer> {
     match request {
         Request::List { domain } => list(store, domain.as_deref()),
         Request::Rotate { domain, now } => rotate(store, &domain, now),
+        Request::Note {
+            domain,
+            selector,
+            seen,
+        } => {
+            let activated = store.write(move |tx| note(tx, &domain, &selector, seen))?;
+            Ok(json!(activated).into())
+        }
     }
+}
+
+/// Notes what the DNS says of a key. Whether it signs from now on and did not before.
+pub fn note(tx: &mut Tx<'_>, domain: &str, selector: &str, seen: bool) -> Result<bool> {
+    tx.dkim_key_checked(domain, selector, seen)?;
+    let keys = tx.dkim_keys(Some(domain))?;
+    let waits = keys
+        .iter()
+        .any(|key| key.selector == selector && key.state == DkimState::Pending);
+    if seen && waits {
+        tx.activate_dkim_key(domain, selector)?;
+    }
+    Ok(seen && waits)
 }
 
 /// Adds a domain with the key that costs nothing to make. The other one is made before anybody is told what to put into

@@ -94,10 +94,6 @@ pub fn record(algorithm: &str, public: &[u8]) -> String {
 }
 
 /// The key that a TXT record holds; none when it holds none or a revoked one (RFC 6376 §3.6.1: `p=` is empty).
-#[allow(
-    dead_code,
-    reason = "records in the DNS are looked at by what activates keys"
-)]
 pub fn public_of(record: &str) -> Option<Vec<u8>> {
     let value = record.split(';').find_map(|tag| {
         let (name, value) = tag.split_once('=')?;

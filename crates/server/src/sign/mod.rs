@@ -11,6 +11,7 @@
 pub mod admin;
 pub mod key;
 mod signature;
+pub mod tend;
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
