@@ -7,6 +7,7 @@
 
 mod outbound;
 mod read;
+mod smtp;
 mod template;
 
 use std::fmt;
@@ -14,6 +15,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 pub use outbound::{CourierOptions, DnsOptions, Dnssec, Pattern, Route, RouteTls, route};
+pub use smtp::{Introspection, Oidc, Proxy, Smtp, Submission};
 pub use template::template;
 
 /// The folders searched for `waxwing.toml` when none is named.
@@ -34,6 +36,12 @@ pub struct Config {
     pub tls: TlsFiles,
     /// How clients prove who they are.
     pub auth: AuthOptions,
+    /// How SMTP is spoken with other servers.
+    pub smtp: Smtp,
+    /// How mail of our users is taken.
+    pub submission: Submission,
+    /// Proxies that tell who the client is.
+    pub proxy: Proxy,
     /// What may be used up.
     pub limits: Limits,
     /// How mail from other servers is judged.
@@ -165,6 +173,8 @@ pub struct AuthOptions {
     pub cleartext_on_loopback: bool,
     /// Failed logins per minute and network (an IPv4 address or an IPv6 /64), over all protocols; 0 is unlimited.
     pub failures_per_minute: u32,
+    /// Who issues tokens; none leaves OAUTHBEARER and XOAUTH2 out.
+    pub oidc: Option<Oidc>,
 }
 
 impl Default for AuthOptions {
@@ -172,6 +182,7 @@ impl Default for AuthOptions {
         AuthOptions {
             cleartext_on_loopback: false,
             failures_per_minute: 10,
+            oidc: None,
         }
     }
 }

@@ -259,6 +259,9 @@ fn reload(shared: &Shared) {
             ..new.limits
         },
         auth: new.auth,
+        smtp: new.smtp,
+        submission: new.submission,
+        proxy: new.proxy,
         reception: new.reception,
         ..Config::clone(&old)
     };

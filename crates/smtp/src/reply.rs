@@ -120,6 +120,8 @@ replies! {
     OK = 250 2 . 0 . 0 "OK";
     /// MAIL FROM accepted.
     SENDER_OK = 250 2 . 1 . 0 "Sender accepted";
+    /// MAIL FROM accepted, with a lower priority than asked for (RFC 6710 §4.1).
+    PRIORITY_LOWERED = 250 2 . 3 . 6 "Sender accepted with a lower priority";
     /// RCPT TO accepted.
     RECIPIENT_OK = 250 2 . 1 . 5 "Recipient accepted";
     /// The message is stored, durably.
@@ -194,6 +196,8 @@ replies! {
     ENCRYPTION_REQUIRED = 538 5 . 7 . 11 "Encryption required for authentication";
     /// No such mailbox in a domain of ours.
     MAILBOX_UNKNOWN = 550 5 . 1 . 1 "No such mailbox here";
+    /// The address belonged to somebody else at the time the sender names (RFC 7293 §15.3).
+    MAILBOX_CHANGED_OWNER = 550 5 . 7 . 17 "Mailbox owner has changed";
     /// The message content is malformed: bare CR, bare LF or NUL.
     BAD_CONTENT = 550 5 . 6 . 0 "Message refused: bare CR, bare LF or NUL found";
     /// A domain that is not ours: this server relays for nobody.

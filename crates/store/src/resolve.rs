@@ -6,6 +6,7 @@
 use std::collections::{HashSet, VecDeque};
 
 use crate::address::Address;
+use crate::engine::values;
 use crate::error::{Error, Result};
 use crate::snapshot::Snapshot;
 use crate::types::*;
@@ -46,6 +47,32 @@ impl Snapshot<'_> {
             return Ok(Resolution::Unknown);
         }
         Ok(Resolution::Local { accounts, remote })
+    }
+
+    /// Since when an address means what it means now: the creation of its account, or of its alias where that is later than
+    /// that of each account behind it. `None` for an address that is not served here.
+    pub fn assigned(&self, address: &str) -> Result<Option<Timestamp>> {
+        let Ok(parsed) = Address::parse(address) else {
+            return Ok(None);
+        };
+        let alias = match self.step(&parsed)? {
+            Step::Remote | Step::Unknown => return Ok(None),
+            Step::Account(_) => None,
+            Step::Alias(alias, _) => self.sql.row(
+                "SELECT created FROM alias WHERE alias_id = $1",
+                values![alias],
+                |row| row.int(0),
+            )?,
+        };
+        let Resolution::Local { accounts, .. } = self.resolve(address)? else {
+            return Ok(None);
+        };
+        let mut latest = alias;
+        for resolved in accounts {
+            let created = self.account_by_id(resolved.account)?.map(|a| a.created);
+            latest = latest.max(created);
+        }
+        Ok(latest)
     }
 
     fn expand(

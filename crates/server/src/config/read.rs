@@ -5,6 +5,7 @@
 
 mod outbound;
 mod reception;
+mod smtp;
 
 use std::fmt::Display;
 use std::net::SocketAddr;
@@ -29,6 +30,9 @@ const TOP: &[&str] = &[
     "dns",
     "courier",
     "route",
+    "smtp",
+    "submission",
+    "proxy",
 ];
 
 /// Reads a configuration.
@@ -59,6 +63,9 @@ pub(super) fn config(text: &str, file: &Path) -> Result<Config, Vec<Mistake>> {
     let dns = reader.dns(&top);
     let courier = reader.courier(&top);
     let routes = reader.routes(&top);
+    let smtp = reader.smtp(&top);
+    let submission = reader.submission(&top);
+    let proxy = reader.proxy(&top);
     if data.is_none() && !top.table.contains_key("data") {
         reader.wrong(
             0,
@@ -82,6 +89,9 @@ pub(super) fn config(text: &str, file: &Path) -> Result<Config, Vec<Mistake>> {
                 dns,
                 courier,
                 routes,
+                smtp,
+                submission,
+                proxy,
                 log,
             })
         }
@@ -329,7 +339,7 @@ impl<'a> Reader<'a> {
 
     fn auth(&mut self, top: &Table<'a>) -> AuthOptions {
         let mut auth = AuthOptions::default();
-        let keys = ["cleartext_on_loopback", "failures_per_minute"];
+        let keys = ["cleartext_on_loopback", "failures_per_minute", "oidc"];
         let Some(table) = self.table(top, "auth", &keys) else {
             return auth;
         };
@@ -339,6 +349,7 @@ impl<'a> Reader<'a> {
         if let Some(failures) = self.integer(&table, "failures_per_minute", 0..=10_000) {
             auth.failures_per_minute = u32::try_from(failures).unwrap_or(u32::MAX);
         }
+        auth.oidc = self.oidc(&table);
         auth
     }
 

@@ -42,6 +42,29 @@ cleartext_on_loopback = false
 # Failed logins per minute from one network, over all services; 0 is unlimited.
 failures_per_minute = 10
 
+# Tokens of an OpenID Connect issuer (OAUTHBEARER, XOAUTH2) beside passwords.
+#[auth.oidc]
+#issuer = "https://id.example.org"
+#audience = "{hostname}"
+
+[smtp]
+# Mail servers and filters of yours, which may use XCLIENT, XFORWARD and ETRN: addresses or networks.
+trusted = []
+# How long strangers wait for the greeting. Who talks before it is turned away.
+greeting_delay_ms = 500
+# Mail whose sender's domain cannot take an answer is refused.
+check_sender_domain = true
+
+[submission]
+# For how many days users may hold messages back (send later); 0 turns it off.
+hold_days = 60
+# The highest priority users may ask for, 0 to 9.
+priority = 3
+
+[proxy]
+# Proxies before this server that speak the PROXY protocol: addresses or networks.
+from = []
+
 [limits]
 # The largest message, and the memory for messages in flight of all connections together.
 message_mib = 50

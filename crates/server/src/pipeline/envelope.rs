@@ -22,6 +22,8 @@ pub struct Envelope {
     pub priority: i8,
     /// Only over TLS, and only to those who promise the same (RFC 8689).
     pub require_tls: bool,
+    /// The message says `TLS-Required: No`, and MAIL did not say otherwise (RFC 8689 §3).
+    pub tls_optional: bool,
     /// `AUTH=`, where the client may be believed; the empty string is `<>` (RFC 4954 §5).
     pub auth: Option<String>,
     /// Classes of solicitation (RFC 3865).
@@ -62,6 +64,7 @@ impl Envelope {
             hold: parameters.hold,
             priority: parameters.priority.unwrap_or(0),
             require_tls: parameters.require_tls,
+            tls_optional: false,
             auth: parameters.auth.clone(),
             solicit: parameters.solicit.clone(),
         }

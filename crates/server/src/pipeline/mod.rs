@@ -8,6 +8,7 @@
 //! reply for all recipients gets it for all or none.
 
 mod commit;
+pub mod demands;
 pub mod envelope;
 pub mod route;
 pub mod submit;
@@ -96,6 +97,7 @@ pub async fn receive(shared: &Shared, mut arrival: Arrival) -> Result<Delivered,
         (Kind::Submission, None) => return Err(reply::AUTHENTICATION_REQUIRED),
         _ => String::new(),
     };
+    demands::obey(shared, &mut arrival, header)?;
     let judgement = judge::judge(shared, &arrival, header, &id, now).await;
     if let Some(reply) = judgement.verdict.refusal() {
         judge::keep_refused(shared, &judgement).await;

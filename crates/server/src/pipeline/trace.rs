@@ -42,9 +42,14 @@ pub(super) fn fields(
         [only] => format!("\r\n\tfor {}", only.bracketed()),
         _ => String::new(),
     };
+    // RFC 6710 §4.1: what was asked for, and given.
+    let priority = match arrival.envelope.priority {
+        0 => String::new(),
+        priority => format!("\r\n\tpriority {priority}"),
+    };
     let date = DateTime::from_timestamp(now, 0);
     format!(
-        "Return-Path: <{}>\r\n{results}Received: from {from}\r\n\tby {host} with {with}{tls}\r\n\tid {id}{recipient};\r\n\t{date}\r\n",
+        "Return-Path: <{}>\r\n{results}Received: from {from}\r\n\tby {host} with {with}{tls}\r\n\tid {id}{recipient}{priority};\r\n\t{date}\r\n",
         arrival.from
     )
 }

@@ -6,8 +6,9 @@ use smtp::reply::{self, Reply};
 use smtp::server::{Accepted, Kind};
 
 use super::data::Incoming;
-use super::{Handler, Verdict, refusal};
+use super::{Handler, Verdict, extensions, refusal};
 use crate::pipeline::{Envelope, Path, submit};
+use crate::stream::Peer;
 
 /// An open transaction.
 pub(super) struct Transaction {
@@ -23,6 +24,7 @@ impl Handler {
         &mut self,
         from: ReversePath,
         parameters: parameters::Mail,
+        peer: &Peer,
         may_log_in: bool,
     ) -> Verdict {
         if self.kind == Kind::Submission {
@@ -36,14 +38,22 @@ impl Handler {
             // RFC 4865 §3: "the future date and time".
             return Err(reply::HELD_TOO_LONG);
         }
+        let config = self.shared.config();
+        let most = match self.kind {
+            _ if extensions::is_trusted(self.kind, &config, peer) => 9,
+            Kind::Submission => config.submission.priority,
+            _ => 0,
+        };
+        let (envelope, reply) =
+            extensions::envelope(&parameters, self.identity.as_ref(), most, now);
         self.transaction = Some(Transaction {
-            envelope: Envelope::new(&parameters, now),
+            envelope,
             from,
             parameters,
             recipients: Vec::new(),
             incoming: None,
         });
-        Ok(Accepted::default())
+        Ok(reply.map_or_else(Accepted::default, Accepted::with))
     }
 
     /// RFC 6409 §4.3, §6.1. The null path stays allowed: read receipts carry it (RFC 8098 §3).

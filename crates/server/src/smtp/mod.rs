@@ -10,6 +10,7 @@
 
 mod auth;
 mod data;
+mod extensions;
 mod hello;
 mod mail;
 mod rcpt;
@@ -18,7 +19,7 @@ pub mod refusal;
 use std::sync::Arc;
 
 use smtp::reply::Reply;
-use smtp::server::{Accepted, Config, Event, Extensions, Kind, Limits, Session};
+use smtp::server::{Accepted, Config, Event, Kind, Limits, Session};
 use socket2::SockRef;
 use wire::sasl::Mechanism;
 
@@ -69,7 +70,7 @@ fn config(connection: &Connection, shared: &Shared, service: Service) -> Config 
         mechanisms_clear,
         // Submission clients are many and old; strangers have to keep to the protocol.
         strict_pipelining: kind == Kind::Reception,
-        extensions: Extensions::default(),
+        extensions: extensions::offered(kind, &config, shared.timestamp()),
         limits: Limits {
             message: config.limits.message_size,
             recipients: config.limits.recipients,
@@ -197,7 +198,7 @@ impl drive::Handler<Session> for Handler {
             Event::Hello { name, extended } => self.hello(name, extended),
             Event::Mail { from, parameters } => {
                 let may_log_in = self.shared.auth.may_log_in(&link.peer, link.tls.as_ref());
-                self.mail(from, parameters, may_log_in)
+                self.mail(from, parameters, &link.peer, may_log_in)
             }
             Event::Recipient { to, parameters } => self.rcpt(to, parameters).await,
             Event::DataStart => self.data_start().await,

@@ -6,7 +6,7 @@ use smtp::reply;
 use smtp::server::{Accepted, Kind};
 
 use super::{Handler, Verdict};
-use crate::pipeline::{Path, route};
+use crate::pipeline::{Path, demands, route};
 
 /// Unknown recipients after which a stranger who found hardly anybody has to go: somebody tries out names.
 const UNKNOWN_LIMIT: u32 = 10;
@@ -24,6 +24,7 @@ impl Handler {
         let routed = route::route(&self.shared, &to, size).await;
         match routed {
             Ok(accounts) => {
+                demands::since(&self.shared, &to.to_string(), parameters.valid_since)?;
                 self.known = self.known.saturating_add(1);
                 if let Some(transaction) = &mut self.transaction {
                     transaction.recipients.push(Path {

@@ -7,7 +7,7 @@ use wire::cursor::Cursor;
 /// Octets of the whole parameter ENVID (RFC 3461 §4.4).
 const ENVID_LIMIT: usize = 100;
 
-/// Octets of the value of SOLICIT (RFC 3865 §2.2).
+/// Octets of the value of SOLICIT (RFC 3865 §2.3).
 const SOLICIT_LIMIT: usize = 1_000;
 
 /// What the sender says about the body.
@@ -54,7 +54,7 @@ pub struct Mail {
     pub priority: Option<i8>,
     /// `REQUIRETLS` (RFC 8689 §2).
     pub require_tls: bool,
-    /// `SOLICIT=`, the classes of solicitation the message belongs to (RFC 3865 §2.2).
+    /// `SOLICIT=`, the classes of solicitation the message belongs to (RFC 3865 §2.3).
     pub solicit: Vec<String>,
 }
 
@@ -226,7 +226,7 @@ fn priority(value: &[u8]) -> Option<i8> {
 }
 
 /// `Solicitation-keywords = word *("," word)`, `word = ALPHA *(wordchar)`, `wordchar = "." / "-" / "_" / ":" / ALPHA /
-/// DIGIT` (RFC 3865 §2.2).
+/// DIGIT` (RFC 3865 §2.3).
 fn solicit(value: &[u8]) -> Result<Vec<String>, Error> {
     if value.len() > SOLICIT_LIMIT {
         return Err(Error::Arguments);

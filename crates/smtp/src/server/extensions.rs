@@ -99,7 +99,7 @@ impl Extensions {
         if !held {
             return Err(reply::HELD_TOO_LONG);
         }
-        // RFC 3865 §2.2: what belongs to a refused class is refused before it is sent.
+        // RFC 3865 §2.3: what belongs to a refused class is refused before it is sent.
         let refused = self.no_soliciting.as_deref().unwrap_or_default();
         if mail
             .solicit
