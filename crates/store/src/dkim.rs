@@ -241,7 +241,8 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Erases the private keys of keys retired before a time, and forgets keys removed before another.
+    /// Erases the private keys of keys retired before a time, and forgets keys removed before another. A key stays while
+    /// the queue holds a message that it may have signed.
     pub fn expire_dkim_keys(&mut self, retired: Timestamp, removed: Timestamp) -> Result<u64> {
         self.sql.execute(
             "DELETE FROM dkim_key WHERE state = 3 AND since < $1",
@@ -249,7 +250,8 @@ impl Tx<'_> {
         )?;
         let empty: &[u8] = &[];
         self.sql.execute(
-            "UPDATE dkim_key SET state = 3, since = $2, private = $3 WHERE state = 2 AND since < $1",
+            "UPDATE dkim_key SET state = 3, since = $2, private = $3 WHERE state = 2 AND since < $1 \
+             AND NOT EXISTS (SELECT 1 FROM queue_message q WHERE q.received <= dkim_key.since)",
             values![retired, self.now, empty],
         )
     }

@@ -38,6 +38,7 @@ mod rights;
 mod schema;
 mod seen;
 mod snapshot;
+mod srs;
 mod store;
 mod transfer;
 mod tx;

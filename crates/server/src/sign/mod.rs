@@ -9,8 +9,12 @@
 //! Limits: keys in memory, [`CACHED`].
 
 pub mod admin;
+#[allow(dead_code, reason = "forwarding needs the queue")]
+mod arc;
 pub mod key;
 mod signature;
+#[allow(dead_code, reason = "forwarding needs the queue")]
+pub mod srs;
 pub mod tend;
 
 use std::collections::HashMap;
@@ -20,6 +24,8 @@ use mail_auth::common::crypto::DkimKey;
 use store::Timestamp;
 
 use crate::shared::Shared;
+#[allow(unused_imports, reason = "forwarding needs the queue")]
+pub use arc::Chain;
 use signature::{LIFETIME, Subject};
 
 /// Keys kept ready to sign: some kilobytes each.
@@ -83,6 +89,33 @@ pub async fn submission(
     });
     let fields = task.await.unwrap_or_default();
     (Arc::unwrap_or_clone(message), fields)
+}
+
+/// The ARC set for a message that `domain`, one of ours, sends on: header fields, to be put on top. `results` is the value
+/// of our Authentication-Results over it. Empty when there is nothing to seal with, or nothing may be added.
+#[allow(dead_code, reason = "forwarding needs the queue")]
+pub fn seal(shared: &Shared, domain: &str, message: &[u8], results: &str, chain: Chain) -> String {
+    let Some(order) = order(shared, domain, None) else {
+        return String::new();
+    };
+    // Validators of ARC know RSA; few know more.
+    let rsa = |(_, key): &&(String, Arc<DkimKey>)| matches!(**key, DkimKey::Rsa(_));
+    let Some((selector, key)) = order.keys.iter().find(rsa) else {
+        return String::new();
+    };
+    let sealer = arc::Sealer {
+        domain: &order.domain,
+        selector,
+        key,
+        now: order.now,
+    };
+    match sealer.seal(message, results, chain) {
+        Ok(fields) => fields.unwrap_or_default(),
+        Err(error) => {
+            tracing::error!(domain, selector, %error, "not sealed");
+            String::new()
+        }
+    }
 }
 
 /// The domain of the first author.

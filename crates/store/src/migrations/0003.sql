@@ -18,6 +18,13 @@ CREATE TABLE dkim_key (
     PRIMARY KEY (domain_id, selector)
 ) {clustered};
 
+-- Reverse-paths that do not fit into a rewritten local part of 64 octets, by the token that stands for them.
+CREATE TABLE srs_address (
+    token TEXT NOT NULL PRIMARY KEY,
+    address TEXT NOT NULL,
+    expires BIGINT NOT NULL
+) {clustered};
+
 -- == decision records (judge) =========================================================================================
 -- What was decided about a message and why, under the id in its Received field. message_key is a hash of its Message-ID:
 -- an index of numbers instead of one of long texts that strangers choose.
