@@ -8,8 +8,13 @@
 //! comes from this machine, private and trusted networks is not judged unless the configuration wants it.
 
 pub mod feedback;
+mod lookup;
+mod name;
 mod options;
 mod record;
+mod spf;
+#[cfg(test)]
+mod table;
 
 pub use options::{DmarcRule, FromRule, Network, Options, SpfRule};
 pub use record::{Check, Place, Record};
