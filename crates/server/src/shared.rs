@@ -13,6 +13,7 @@ use crate::db::{Db, workers};
 use crate::dns::Dns;
 use crate::http::Http;
 use crate::imap::Recent;
+use crate::judge::Keys;
 use crate::roots::Roots;
 use crate::sessions::Sessions;
 use crate::sign::Signer;
@@ -39,6 +40,8 @@ pub struct Shared {
     pub signer: Signer,
     /// Names.
     pub dns: Arc<Dns>,
+    /// Keys of those who signed mail for us.
+    pub keys: Keys,
     /// Certificates that others are trusted by.
     pub roots: Arc<Roots>,
     /// The web.
@@ -61,6 +64,7 @@ impl Shared {
             db,
             tls,
             signer: Signer::default(),
+            keys: Keys::default(),
             dns,
             roots,
             sessions: Arc::default(),

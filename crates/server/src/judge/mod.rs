@@ -1,28 +1,44 @@
 //! Judging what arrives from other servers, before it is stored.
 //!
 //! Owns: the order of the checks, the decision they lead to, and the decision record. A check is a function that gives
-//! [`Check`]s: what it looked at, its result, an explanation, and a weight where it votes. Nothing here writes to the
-//! store: the pipeline keeps the record, in the transaction that places the message.
+//! [`Check`]s: what it looked at, its result, an explanation, and a weight where it votes. The weights are added up in
+//! [`Record::score`]. The pipeline keeps the record, in the transaction that places the message.
+//!
+//! Order: the From field (`from`), then SPF, DKIM, ARC and iprev beside each other and DMARC over them (`authenticate`),
+//! then what follows (`policy`). Whatever else looks at messages comes after that, with the findings at hand.
 //!
 //! Invariants: judging ends within a bounded time and never panics; without the DNS it says so and hangs nothing; what
 //! comes from this machine, private and trusted networks is not judged unless the configuration wants it.
 
+mod arc;
+mod authenticate;
+mod dkim;
+mod dmarc;
 pub mod feedback;
+mod from;
+mod iprev;
 mod lookup;
 mod name;
 mod options;
+mod policy;
 mod record;
+mod results;
 mod spf;
 #[cfg(test)]
 mod table;
+mod words;
 
+pub use arc::Chain;
+pub use dkim::Keys;
 pub use options::{DmarcRule, FromRule, Network, Options, SpfRule};
-pub use record::{Check, Place, Record};
+pub use record::{Check, Record};
 
-use smtp::reply::Reply;
+use authenticate::authenticate;
+use smtp::reply::{self, Reply};
 use smtp::server::Kind;
 use store::{Decision, Timestamp, Tx};
 
+use crate::config::Config;
 use crate::pipeline::Arrival;
 use crate::shared::Shared;
 
@@ -49,6 +65,8 @@ pub struct Judgement {
     pub fields: String,
     /// What is to be done.
     pub verdict: Verdict,
+    /// The state of its ARC chain, which a seal of ours has to tell.
+    pub chain: Chain,
     /// How that came.
     pub record: Record,
     /// What the domain of From is to be told in an aggregate report, where it wants one.
@@ -84,19 +102,63 @@ pub async fn judge(
     now: Timestamp,
 ) -> Judgement {
     let message_id = message_id(&arrival.message, header);
-    let mut record = Record::new(arrival, id, now, &message_id);
-    let options = &shared.config().reception;
-    if let Some(why) = exempt(options, arrival) {
-        record.checks.push(Check::new("judging", "skipped", why));
-    }
+    let config = shared.config();
     let mut judgement = Judgement {
         fields: String::new(),
         verdict: Verdict::Accept,
-        record,
+        chain: Chain::None,
+        record: Record::new(arrival, id, now, &message_id),
         feedback: None,
     };
+    match exempt(&config.reception, arrival) {
+        Some(why) => {
+            judgement.record.why = "It is not judged.".to_owned();
+            let skipped = Check::new("judging", "skipped", why);
+            judgement.record.checks.push(skipped);
+        }
+        None => authenticated(shared, &config, arrival, header, &mut judgement).await,
+    }
+    let weights = judgement.record.checks.iter().map(|check| check.weight);
+    judgement.record.score = weights.sum();
     judgement.record.decision = judgement.verdict.name().to_owned();
     judgement
+}
+
+/// Who really sent it, and what follows from that.
+async fn authenticated(
+    shared: &Shared,
+    config: &Config,
+    arrival: &Arrival,
+    header: usize,
+    judgement: &mut Judgement,
+) {
+    let options = &config.reception;
+    let record = &mut judgement.record;
+    let author = from::author(&arrival.message, header);
+    match &author {
+        Ok(author) => {
+            let words = format!("It says that it is from {}.", author.addresses.join(", "));
+            record.checks.push(Check::new("from", "pass", words));
+        }
+        Err(why) => {
+            let words = format!("Programs may show different senders: {why}.");
+            record.checks.push(Check::new("from", "fail", words));
+            // A29, A30: refused before anything is asked.
+            if options.from == FromRule::Strict {
+                record.why = format!("It is refused because {why}.");
+                judgement.verdict = Verdict::Reject(reply::BAD_FROM);
+                return;
+            }
+        }
+    }
+    let (dns, keys) = (shared.dns.authenticator(), &shared.keys);
+    let author = author.ok();
+    let findings = authenticate(dns, keys, arrival, header, author.as_ref()).await;
+    judgement.chain = findings.arc.chain;
+    judgement.fields = words::field(&findings, arrival, &config.hostname);
+    let checks = words::checks(&findings, arrival.peer.ip);
+    judgement.record.checks.extend(checks);
+    policy::decide(options, arrival, &findings, judgement);
 }
 
 /// Why a message is not judged, if it is not.
@@ -123,8 +185,19 @@ fn message_id(message: &[u8], header: usize) -> String {
         .unwrap_or_default()
 }
 
-/// Takes away what claims to be a result of ours (RFC 8601 §5).
-pub fn remove_forged(_arrival: &mut Arrival, _header: usize, _config: &crate::config::Config) {}
+/// Takes away what claims to be a result of ours (RFC 8601 §5), unless it comes from those who may have written it: LMTP
+/// clients and trusted relays.
+pub fn remove_forged(arrival: &mut Arrival, header: usize, config: &Config) {
+    let ip = arrival.peer.ip;
+    let trusted = &config.reception.trusted;
+    if arrival.kind == Kind::Lmtp || trusted.iter().any(|network| network.contains(ip)) {
+        return;
+    }
+    let forged = results::claiming(&arrival.message, header, &config.hostname);
+    for range in forged.into_iter().rev() {
+        arrival.message.drain(range);
+    }
+}
 
 /// Keeps the record of a message, and counts it for reports, in the transaction that places it.
 pub fn keep(tx: &mut Tx<'_>, judgement: &Judgement, options: &Options) -> store::Result<()> {
