@@ -17,6 +17,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::config::{Address, Listener, Service};
 use crate::drive::{Connection, HANDSHAKE_PATIENCE};
+use crate::proxy;
 use crate::sessions::{Entry, Refused};
 use crate::shared::Shared;
 use crate::stream::{Peer, Stream};
@@ -138,7 +139,10 @@ impl Bound {
     }
 
     fn admit(&self, stream: Stream, peer: Peer, shared: &Arc<Shared>) {
-        match shared.sessions.enter(&peer, &shared.config().limits) {
+        let config = shared.config();
+        let proxied = !peer.unix && config.proxy.expects(self.service, peer.ip);
+        let counted = (!proxied).then_some(&peer);
+        match shared.sessions.enter(counted, &config.limits) {
             Ok(entry) => {
                 tokio::spawn(converse(
                     stream,
@@ -146,6 +150,7 @@ impl Bound {
                     self.service,
                     Arc::clone(shared),
                     entry,
+                    proxied,
                 ));
             }
             Err(refused) => {
@@ -159,11 +164,24 @@ impl Bound {
 /// One connection from its handshake to its end.
 async fn converse(
     mut stream: Stream,
-    peer: Peer,
+    mut peer: Peer,
     service: Service,
     shared: Arc<Shared>,
-    entry: Entry,
+    mut entry: Entry,
+    proxied: bool,
 ) {
+    if proxied {
+        match proxy::client(&mut stream, &peer).await {
+            Ok(client) => peer = client,
+            Err(error) => {
+                return tracing::warn!(proxy = %peer, %service, %error, "connection ended");
+            }
+        }
+        if let Err(refused) = entry.comes_from(&peer, &shared.config().limits) {
+            tracing::warn!(%peer, %service, %refused, "connection refused");
+            return refuse(&stream, service, refused);
+        }
+    }
     let mut acceptor = shared.tls.config(service);
     let mut tls = None;
     if service.is_implicit_tls() {

@@ -22,6 +22,7 @@ mod log;
 mod manage;
 mod pipeline;
 mod pop3;
+mod proxy;
 mod records;
 #[allow(dead_code, reason = "what is built on it comes next")]
 mod roots;

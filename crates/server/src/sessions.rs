@@ -51,9 +51,14 @@ pub struct Entry {
 }
 
 impl Sessions {
-    /// Enters a connection, if there is room.
-    pub fn enter(self: &Arc<Sessions>, peer: &Peer, limits: &Limits) -> Result<Entry, Refused> {
-        let network = (!peer.is_loopback()).then(|| Network::of(peer));
+    /// Enters a connection, if there is room. Without a peer it comes from a proxy that has yet to say for whom, and counts
+    /// for no network until [`Entry::comes_from`].
+    pub fn enter(
+        self: &Arc<Sessions>,
+        peer: Option<&Peer>,
+        limits: &Limits,
+    ) -> Result<Entry, Refused> {
+        let network = peer.and_then(counted);
         let mut table = self.table();
         if table.stopping {
             return Err(Refused::Stopping);
@@ -62,11 +67,7 @@ impl Sessions {
             return Err(Refused::Total);
         }
         if let Some(network) = network {
-            let count = table.networks.entry(network).or_insert(0);
-            if *count >= limits.connections_per_network {
-                return Err(Refused::Network);
-            }
-            *count += 1;
+            table.count(network, limits)?;
         }
         let id = table.next;
         table.next = table.next.wrapping_add(1);
@@ -108,6 +109,33 @@ impl Sessions {
     }
 }
 
+impl Table {
+    fn count(&mut self, network: Network, limits: &Limits) -> Result<(), Refused> {
+        let count = self.networks.entry(network).or_insert(0);
+        if *count >= limits.connections_per_network {
+            return Err(Refused::Network);
+        }
+        *count += 1;
+        Ok(())
+    }
+}
+
+/// The network a connection counts for; this machine is exempt.
+fn counted(peer: &Peer) -> Option<Network> {
+    (!peer.is_loopback()).then(|| Network::of(peer))
+}
+
+impl Entry {
+    /// Counts the connection for the network of its peer, if there is room.
+    pub fn comes_from(&mut self, peer: &Peer, limits: &Limits) -> Result<(), Refused> {
+        if let Some(network) = counted(peer).filter(|_| self.network.is_none()) {
+            self.sessions.table().count(network, limits)?;
+            self.network = Some(network);
+        }
+        Ok(())
+    }
+}
+
 impl Drop for Entry {
     fn drop(&mut self) {
         let mut table = self.sessions.table();
@@ -145,17 +173,28 @@ mod tests {
             connections_per_network: 2,
             ..Limits::default()
         };
-        let first = sessions.enter(&peer("2001:db8::1"), &limits).unwrap();
-        let _second = sessions.enter(&peer("2001:db8::2"), &limits).unwrap();
+        let first = sessions.enter(Some(&peer("2001:db8::1")), &limits).unwrap();
+        let _second = sessions.enter(Some(&peer("2001:db8::2")), &limits).unwrap();
         assert_eq!(
-            sessions.enter(&peer("2001:db8::3"), &limits).unwrap_err(),
+            sessions
+                .enter(Some(&peer("2001:db8::3")), &limits)
+                .unwrap_err(),
             Refused::Network
         );
-        drop(first);
-        let _third = sessions.enter(&peer("2001:db8::3"), &limits).unwrap();
-        let _local = [(); 2].map(|()| sessions.enter(&peer("127.0.0.1"), &limits).unwrap());
+        let mut proxied = sessions.enter(None, &limits).unwrap();
         assert_eq!(
-            sessions.enter(&peer("127.0.0.1"), &limits).unwrap_err(),
+            proxied.comes_from(&peer("2001:db8::4"), &limits),
+            Err(Refused::Network)
+        );
+        proxied.comes_from(&peer("192.0.2.1"), &limits).unwrap();
+        drop(proxied);
+        drop(first);
+        let _third = sessions.enter(Some(&peer("2001:db8::3")), &limits).unwrap();
+        let _local = [(); 2].map(|()| sessions.enter(Some(&peer("127.0.0.1")), &limits).unwrap());
+        assert_eq!(
+            sessions
+                .enter(Some(&peer("127.0.0.1")), &limits)
+                .unwrap_err(),
             Refused::Total
         );
     }
@@ -164,13 +203,13 @@ mod tests {
     async fn stopping_wakes_all_and_refuses_new_ones() {
         let sessions = Arc::new(Sessions::default());
         let entry = sessions
-            .enter(&peer("192.0.2.1"), &Limits::default())
+            .enter(Some(&peer("192.0.2.1")), &Limits::default())
             .unwrap();
         sessions.stop();
         assert!(entry.wake.is_stopping());
         assert_eq!(
             sessions
-                .enter(&peer("192.0.2.1"), &Limits::default())
+                .enter(Some(&peer("192.0.2.1")), &Limits::default())
                 .unwrap_err(),
             Refused::Stopping
         );

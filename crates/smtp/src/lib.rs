@@ -16,3 +16,5 @@ pub mod parameters;
 mod parse;
 pub mod reply;
 pub mod server;
+
+pub use parse::{Client, Told};

@@ -128,6 +128,10 @@ replies! {
     MESSAGE_OK = 250 2 . 6 . 0 "Message accepted";
     /// A BDAT chunk that is not the last.
     CHUNK_OK = 250 2 . 6 . 0 "Chunk received";
+    /// ETRN: what waits is being sent (RFC 1985 §5.2).
+    QUEUE_STARTED = 250 2 . 0 . 0 "Queuing started";
+    /// ETRN: nothing waits.
+    QUEUE_EMPTY = 251 2 . 0 . 0 "No messages waiting";
     /// VRFY tells nothing (RFC 5321 §3.5.3, §7.3).
     NOT_VERIFIED = 252 2 . 5 . 0 "Send some mail, it will be tried";
     /// STARTTLS (RFC 3207 §4).
@@ -156,6 +160,8 @@ replies! {
     AUTHENTICATION_UNAVAILABLE = 454 4 . 7 . 0 "Temporary authentication failure";
     /// TLS cannot be started now (RFC 3207 §4).
     TLS_UNAVAILABLE = 454 4 . 7 . 0 "TLS is not available";
+    /// ETRN for a domain that no mail is kept for (RFC 1985 §5.2).
+    NODE_NOT_ALLOWED = 459 4 . 7 . 1 "No mail is kept for that node";
     /// Not a command we know.
     UNKNOWN_COMMAND = 500 5 . 5 . 1 "Command not recognised";
     /// Bytes that are no command line: NUL, bare CR or LF, 8 bits.
@@ -200,6 +206,8 @@ replies! {
     MAILBOX_CHANGED_OWNER = 550 5 . 7 . 17 "Mailbox owner has changed";
     /// The message content is malformed: bare CR, bare LF or NUL.
     BAD_CONTENT = 550 5 . 6 . 0 "Message refused: bare CR, bare LF or NUL found";
+    /// XCLIENT or XFORWARD from somebody who is not a proxy of ours.
+    NOT_TRUSTED = 550 5 . 7 . 0 "You are not trusted with this";
     /// A domain that is not ours: this server relays for nobody.
     RELAYING_DENIED = 550 5 . 7 . 1 "Relaying denied";
     /// The From, Sender or envelope sender belongs to somebody else.

@@ -19,8 +19,9 @@ use crate::stream::Peer;
 const LEAST_DELIVER_BY: u32 = 60;
 
 /// What a connection is offered that began `now`.
-pub(super) fn offered(kind: Kind, config: &Config, now: Timestamp) -> Extensions {
+pub(super) fn offered(kind: Kind, config: &Config, peer: &Peer, now: Timestamp) -> Extensions {
     let submission = kind == Kind::Submission;
+    let trusted = !peer.unix && kind != Kind::Lmtp && config.smtp.trusts(peer.ip);
     let soliciting = &config.smtp.no_soliciting;
     Extensions {
         dsn: QUEUED,
@@ -35,6 +36,9 @@ pub(super) fn offered(kind: Kind, config: &Config, now: Timestamp) -> Extensions
         rrvs: true,
         no_soliciting: (kind == Kind::Reception && !soliciting.is_empty())
             .then(|| soliciting.clone()),
+        xclient: trusted,
+        xforward: trusted,
+        etrn: trusted && QUEUED,
         limits: true,
     }
 }

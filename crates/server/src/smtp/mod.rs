@@ -10,11 +10,13 @@
 
 mod auth;
 mod data;
+mod etrn;
 mod extensions;
 mod hello;
 mod mail;
 mod rcpt;
 pub mod refusal;
+mod xclient;
 
 use std::sync::Arc;
 
@@ -70,7 +72,7 @@ fn config(connection: &Connection, shared: &Shared, service: Service) -> Config 
         mechanisms_clear,
         // Submission clients are many and old; strangers have to keep to the protocol.
         strict_pipelining: kind == Kind::Reception,
-        extensions: extensions::offered(kind, &config, shared.timestamp()),
+        extensions: extensions::offered(kind, &config, &connection.peer, shared.timestamp()),
         limits: Limits {
             message: config.limits.message_size,
             recipients: config.limits.recipients,
@@ -220,6 +222,9 @@ impl drive::Handler<Session> for Handler {
                 link.session.answer(Ok(Accepted::default()));
                 return Ok(Next::StartTls);
             }
+            Event::Client(client) => self.xclient(link, &client),
+            Event::Forwarded(client) => self.xforward(link, &client),
+            Event::Etrn { domain, below } => self.etrn(domain, below).await,
             Event::Authenticate { mechanism, initial } => {
                 self.exchange = Some(Exchange::new(mechanism, link.tls.as_ref()));
                 self.auth(link, true, initial).await;

@@ -20,6 +20,7 @@ pub use hold::Hold;
 pub use mail::{Body, Mail, Return};
 pub use orcpt::Original;
 pub use rcpt::{NoSupport, Notify, Recipient, ValidSince};
+pub(crate) use xtext::decode as decode_xtext;
 pub use xtext::xtext;
 
 /// A keyword and its value.

@@ -5,7 +5,7 @@ use wire::cursor::Cursor;
 
 /// `xtext = *( xchar / hexchar )` (RFC 3461 §4). Control characters are refused although the grammar can carry them:
 /// the value ends up in logs and headers.
-pub(super) fn decode(value: &[u8]) -> Option<String> {
+pub(crate) fn decode(value: &[u8]) -> Option<String> {
     let mut out = String::with_capacity(value.len());
     let mut cursor = Cursor::new(value);
     while let Some(octet) = cursor.next() {

@@ -6,14 +6,18 @@
 
 mod auth;
 mod data;
+mod etrn;
 mod hello;
 mod mail;
 mod rcpt;
+mod xclient;
 
 use crate::address::{self, ForwardPath, ReversePath};
 use crate::parameters;
 use crate::reply::{self, Reply};
 use wire::cursor::Cursor;
+
+pub use xclient::{Client, Told};
 
 /// A command as the client gave it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +45,13 @@ pub(crate) enum Command<'a> {
     Help,
     Quit,
     StartTls,
+    Etrn {
+        domain: &'a str,
+        /// And all domains below it.
+        below: bool,
+    },
+    Xclient(Box<Client>),
+    Xforward(Box<Client>),
     Auth {
         mechanism: &'a [u8],
         initial: Option<&'a [u8]>,
@@ -100,7 +111,7 @@ const FOREIGN_VERBS: [&[u8]; 10] = [
 ];
 
 /// Verbs of SMTP that are not offered: EXPN would tell who is here, the others are obsolete (RFC 5321 Appendix F).
-const UNOFFERED_VERBS: [&[u8]; 5] = [b"TURN", b"ETRN", b"SEND", b"SOML", b"SAML"];
+const UNOFFERED_VERBS: [&[u8]; 4] = [b"TURN", b"SEND", b"SOML", b"SAML"];
 
 /// Parses one command line.
 pub(crate) fn command(line: &[u8]) -> Result<Command<'_>, Error> {
@@ -132,6 +143,9 @@ pub(crate) fn command(line: &[u8]) -> Result<Command<'_>, Error> {
         b"HELP" => Ok(Command::Help),
         b"VRFY" => with_argument(&cursor, Command::Vrfy),
         b"EXPN" => with_argument(&cursor, Command::Expn),
+        b"ETRN" => etrn::etrn(&mut cursor),
+        b"XCLIENT" => xclient::xclient(&mut cursor),
+        b"XFORWARD" => xclient::xforward(&mut cursor),
         foreign if FOREIGN_VERBS.contains(&foreign) => Err(Error::Protocol),
         unoffered if UNOFFERED_VERBS.contains(&unoffered) => Err(Error::NotOffered),
         _ => Err(Error::Verb),
@@ -173,7 +187,7 @@ mod tests {
         assert_eq!(command(b"NOOP\0"), Err(Error::Line));
         assert_eq!(command(b"NOOP\rQUIT"), Err(Error::Line));
         assert_eq!(command(b"DATAx"), Err(Error::Verb));
-        assert_eq!(command(b"ETRN x"), Err(Error::NotOffered));
+        assert_eq!(command(b"TURN"), Err(Error::NotOffered));
     }
 
     /// A9: another protocol's first line.

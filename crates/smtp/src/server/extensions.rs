@@ -23,6 +23,12 @@ pub struct Extensions {
     pub rrvs: bool,
     /// NO-SOLICITING, with the classes that are refused (RFC 3865).
     pub no_soliciting: Option<Vec<String>>,
+    /// XCLIENT: the peer is a proxy or filter of ours, and may say who the client is.
+    pub xclient: bool,
+    /// XFORWARD: the peer is a filter of ours, and may say where a message came from.
+    pub xforward: bool,
+    /// ETRN (RFC 1985).
+    pub etrn: bool,
     /// LIMITS: announces the limits of [`super::Limits`] that clients can keep to (RFC 9422).
     pub limits: bool,
 }
@@ -60,6 +66,15 @@ impl Extensions {
         }
         if self.rrvs {
             lines.push("RRVS".to_owned());
+        }
+        if self.etrn {
+            lines.push("ETRN".to_owned());
+        }
+        if self.xclient {
+            lines.push("XCLIENT NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT".to_owned());
+        }
+        if self.xforward {
+            lines.push("XFORWARD NAME ADDR PORT PROTO HELO IDENT SOURCE".to_owned());
         }
         match self.no_soliciting.as_deref() {
             Some([]) => lines.push("NO-SOLICITING".to_owned()),

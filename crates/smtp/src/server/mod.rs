@@ -16,10 +16,11 @@ mod extensions;
 mod hello;
 mod mail;
 mod rcpt;
+mod xclient;
 
 use crate::address::{ForwardPath, ReversePath};
 use crate::parameters;
-use crate::parse::{self, Command};
+use crate::parse::{self, Client, Command};
 use crate::reply::{self, Reply};
 use data::{Chunk, Chunks, Lines};
 use std::fmt;
@@ -63,6 +64,18 @@ pub struct Config {
     pub extensions: Extensions,
     /// Limits of this session.
     pub limits: Limits,
+}
+
+impl Config {
+    /// The greeting.
+    fn banner(&self) -> String {
+        let protocol = if self.kind == Kind::Lmtp {
+            "LMTP"
+        } else {
+            "ESMTP"
+        };
+        format!("220 {} {protocol} Waxwing\r\n", self.host)
+    }
 }
 
 /// What one session may use up.
@@ -144,6 +157,18 @@ pub enum Event {
     /// STARTTLS. Any transaction is gone. After acceptance write out what is pending, start TLS, forget who the client
     /// said it is and call [`Session::tls_started`].
     StartTls,
+    /// XCLIENT from a proxy or filter of ours: another client stands at the other end. After acceptance everything that was
+    /// known of the one before is forgotten, and taken from here.
+    Client(Box<Client>),
+    /// XFORWARD: where the message comes from, for the log.
+    Forwarded(Box<Client>),
+    /// ETRN: try what waits for this domain (RFC 1985).
+    Etrn {
+        /// The domain.
+        domain: String,
+        /// And all domains below it.
+        below: bool,
+    },
     /// AUTH. Answer with [`Session::challenge`], or with [`Session::answer`] when decided.
     Authenticate {
         /// One of those offered.
@@ -195,6 +220,13 @@ impl fmt::Debug for Event {
                 .debug_struct("Authenticate")
                 .field("mechanism", mechanism)
                 .finish_non_exhaustive(),
+            Event::Client(client) => f.debug_tuple("Client").field(client).finish(),
+            Event::Forwarded(client) => f.debug_tuple("Forwarded").field(client).finish(),
+            Event::Etrn { domain, below } => f
+                .debug_struct("Etrn")
+                .field("domain", domain)
+                .field("below", below)
+                .finish(),
             Event::SaslResponse(_) => f.write_str("SaslResponse(..)"),
             Event::SaslAborted => f.write_str("SaslAborted"),
         }
@@ -249,14 +281,27 @@ enum Phase {
 /// What its verdict decides.
 #[derive(Debug)]
 enum Waiting {
-    Hello { extended: bool },
-    Mail { smtputf8: bool, binary: bool },
+    Hello {
+        extended: bool,
+    },
+    Mail {
+        smtputf8: bool,
+        binary: bool,
+    },
     Recipient,
     DataStart,
-    ChunkStart { size: u64, last: bool },
+    ChunkStart {
+        size: u64,
+        last: bool,
+    },
     DataEnd,
     StartTls,
     Authentication,
+    Client {
+        logged_in: bool,
+        hello: Option<Hello>,
+    },
+    Simple,
 }
 
 /// The client has said who it is.
@@ -289,12 +334,7 @@ enum Step {
 impl Session {
     /// A session whose greeting waits in the output.
     pub fn new(config: Config) -> Session {
-        let protocol = if config.kind == Kind::Lmtp {
-            "LMTP"
-        } else {
-            "ESMTP"
-        };
-        let greeting = format!("220 {} {protocol} Waxwing\r\n", config.host);
+        let greeting = config.banner();
         let mut output = Output::new();
         output.put(greeting.as_bytes());
         Session {
@@ -409,6 +449,9 @@ impl Session {
             Command::Rset => self.rset(),
             Command::StartTls => self.starttls(),
             Command::Auth { mechanism, initial } => self.auth(mechanism, initial),
+            Command::Etrn { domain, below } => self.etrn(domain, below),
+            Command::Xclient(client) => self.xclient(*client),
+            Command::Xforward(client) => self.xforward(*client),
             Command::Noop => self.say(reply::OK),
             Command::Vrfy => self.say(reply::NOT_VERIFIED),
             Command::Help => self.say(reply::HELP),
@@ -496,6 +539,8 @@ impl Session {
             }
             Waiting::StartTls => self.starttls_answer(verdict),
             Waiting::Authentication => self.auth_answer(verdict),
+            Waiting::Client { logged_in, hello } => self.xclient_answer(logged_in, hello, verdict),
+            Waiting::Simple => self.simple_answer(verdict),
         }
     }
 

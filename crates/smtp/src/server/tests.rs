@@ -103,6 +103,21 @@ impl Peer {
                 });
             }
             Event::SaslAborted => {}
+            Event::Client(client) => {
+                self.forget();
+                let known = client.login.known().is_none_or(|login| login == "right");
+                session.answer(if known {
+                    ok
+                } else {
+                    Err(reply::AUTHENTICATION_FAILED)
+                });
+            }
+            Event::Forwarded(_) => session.answer(ok),
+            Event::Etrn { domain, .. } => session.answer(if domain == "kept.example" {
+                Ok(Accepted::with(reply::QUEUE_STARTED))
+            } else {
+                Err(reply::NODE_NOT_ALLOWED)
+            }),
         }
     }
 

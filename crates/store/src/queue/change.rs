@@ -17,6 +17,8 @@ pub enum QueueChange {
     Release,
     /// Tried at once; released where it was held.
     Retry,
+    /// Tried at once where it only waits for its next attempt; what is held or may not leave yet stays (RFC 1985).
+    Hurry,
     /// Taken out; nobody is told.
     Remove,
 }
@@ -45,6 +47,7 @@ struct Found {
     domain: String,
     priority: i8,
     trace_id: String,
+    release_at: i64,
 }
 
 impl Tx<'_> {
@@ -59,7 +62,7 @@ impl Tx<'_> {
     ) -> Result<(u64, Option<(QueueId, i64)>)> {
         let (id, number) = after.unwrap_or((QueueId(0), 0));
         let sql = format!(
-            "SELECT r.queue_id, r.number, r.state, r.attempts, r.address, r.domain, m.priority, m.trace_id \
+            "SELECT r.queue_id, r.number, r.state, r.attempts, r.address, r.domain, m.priority, m.trace_id, m.release_at \
              FROM queue_recipient r JOIN queue_message m ON m.queue_id = r.queue_id WHERE {FILTERED} \
              AND (r.queue_id > $4 OR r.queue_id = $4 AND r.number > $5) ORDER BY r.queue_id, r.number LIMIT $6"
         );
@@ -83,6 +86,7 @@ impl Tx<'_> {
                     domain: row.text(5)?.to_owned(),
                     priority: row.int(6)? as i8,
                     trace_id: row.text(7)?.to_owned(),
+                    release_at: row.int(8)?,
                 })
             },
         )?;
@@ -104,11 +108,12 @@ impl Tx<'_> {
             self.sql.execute(&sql, values![id, number, due])
         };
         match (change, found.state) {
+            (QueueChange::Hurry, 0) if found.release_at > self.now => return Ok(false),
             (QueueChange::Hold, 0) => set("state = 2, due = $3", NEVER)?,
             (QueueChange::Hold, 1) => set("wanted = 1", 0)?,
             (QueueChange::Remove, 1) => set("wanted = 2", 0)?,
             (QueueChange::Release | QueueChange::Retry, 1) => set("wanted = 0", 0)?,
-            (QueueChange::Release, 2) | (QueueChange::Retry, 0 | 2) => {
+            (QueueChange::Release, 2) | (QueueChange::Retry, 0 | 2) | (QueueChange::Hurry, 0) => {
                 set("state = 0, due = $3", self.now)?;
                 self.due(Due {
                     domain: found.domain,

@@ -27,7 +27,28 @@ enum Op {
         right: bool,
     },
     AuthCancelled,
+    /// HELO, after which parameters are as good as after EHLO.
+    Helo,
+    /// A MAIL with a parameter: of an extension that is offered, out of bounds, not offered, or malformed.
+    MailWith(Parameter),
+    /// A RCPT with a parameter.
+    RcptWith(Parameter),
+    /// XCLIENT, with a login that exists, that does not, or none.
+    Xclient(Option<bool>),
+    Xforward,
+    Etrn {
+        kept: bool,
+    },
+    Vanished,
     Unknown,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Parameter {
+    Good,
+    TooMuch,
+    NotOffered,
+    Malformed,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -62,13 +83,20 @@ struct Model {
     /// Chunks of it so far.
     chunks: Vec<Body>,
     broken: usize,
+    /// The open transaction is of binary octets.
+    binary: bool,
+    /// Extensions are offered, and the peer is trusted.
+    extended: bool,
+    helo_only: bool,
 }
 
 impl Model {
     fn answer(&mut self, op: Op) -> Vec<u16> {
         let broken = std::mem::take(&mut self.broken);
         match op {
-            Op::Hello => {
+            Op::Helo if self.lmtp => vec![500],
+            Op::Hello | Op::Helo => {
+                self.helo_only = matches!(op, Op::Helo);
                 (self.hello, self.mail) = (true, None);
                 self.chunks.clear();
                 vec![250]
@@ -79,16 +107,48 @@ impl Model {
             Op::Mail { .. } if !self.hello || self.mail.is_some() => vec![503],
             Op::Mail { refused: true } => vec![550],
             Op::Mail { .. } => {
-                self.mail = Some(0);
+                (self.mail, self.binary) = (Some(0), false);
                 vec![250]
             }
+            Op::MailWith(Parameter::Malformed) => vec![501],
+            Op::MailWith(_) if !self.hello || self.mail.is_some() => vec![503],
+            Op::MailWith(Parameter::NotOffered) => vec![555],
+            Op::MailWith(_) if !self.extended => vec![555],
+            Op::MailWith(Parameter::TooMuch) => vec![555],
+            Op::MailWith(_) => {
+                (self.mail, self.binary) = (Some(0), true);
+                vec![250]
+            }
+            Op::RcptWith(Parameter::Malformed) => vec![501],
+            Op::RcptWith(Parameter::NotOffered) => vec![555],
+            Op::RcptWith(_) if self.mail.is_none() || !self.chunks.is_empty() => vec![503],
+            Op::RcptWith(_) if !self.extended => vec![555],
+            Op::RcptWith(Parameter::TooMuch) => vec![553],
+            Op::RcptWith(_) => self.answer(Op::Rcpt { known: true }),
+            Op::Xclient(_) | Op::Xforward if !self.extended => vec![550],
+            Op::Xclient(_) | Op::Xforward if self.mail.is_some() => vec![503],
+            Op::Xclient(Some(false)) => vec![535],
+            Op::Xclient(login) => {
+                self.authenticated = login.is_some();
+                self.hello = false;
+                vec![220]
+            }
+            Op::Xforward => vec![250],
+            Op::Etrn { .. } if !self.extended => vec![502],
+            Op::Etrn { .. } if !self.hello || self.mail.is_some() => vec![503],
+            Op::Etrn { kept } => vec![if kept { 250 } else { 459 }],
+            Op::Vanished => vec![502],
             Op::Rset => {
                 self.mail = None;
                 self.chunks.clear();
                 vec![250]
             }
             Op::Auth { .. } | Op::AuthCancelled if self.authenticated => vec![503],
-            Op::Auth { .. } | Op::AuthCancelled if self.mail.is_some() || !self.hello => vec![503],
+            Op::Auth { .. } | Op::AuthCancelled
+                if self.mail.is_some() || !self.hello || self.helo_only =>
+            {
+                vec![503]
+            }
             Op::Auth { .. } | Op::AuthCancelled if self.lmtp => vec![502],
             Op::AuthCancelled => vec![334, 501],
             Op::Auth { right } => {
@@ -107,7 +167,7 @@ impl Model {
             },
             Op::Data(body) => match self.mail {
                 None => vec![503],
-                Some(_) if !self.chunks.is_empty() => vec![503],
+                Some(_) if !self.chunks.is_empty() || self.binary => vec![503],
                 Some(0) => vec![if self.lmtp { 503 } else { 554 }],
                 Some(count) => [vec![354], self.message(&[body], count)].concat(),
             },
@@ -152,7 +212,7 @@ impl Model {
     fn message(&mut self, bodies: &[Body], count: usize) -> Vec<u16> {
         self.mail = None;
         let huge = bodies.iter().map(|body| body.octets().len()).sum::<usize>() > 1_000;
-        let unclean = bodies.contains(&Body::Unclean);
+        let unclean = bodies.contains(&Body::Unclean) && !self.binary;
         let refused = bodies.contains(&Body::Refused);
         let count = if self.lmtp { count } else { 1 };
         let code = |n| match () {
@@ -207,6 +267,31 @@ fn octets(op: Op, codes: &[u16], lmtp: bool) -> Vec<u8> {
         Op::AuthCancelled if codes.first() == Some(&334) => line("AUTH PLAIN\r\n*"),
         Op::AuthCancelled => line("AUTH PLAIN"),
         Op::Unknown => line("XYZZY"),
+        Op::Helo => line("HELO c"),
+        Op::MailWith(parameter) => line(match parameter {
+            Parameter::Good => "MAIL FROM:<a@b> BODY=BINARYMIME RET=HDRS ENVID=x MT-PRIORITY=3",
+            Parameter::TooMuch => "MAIL FROM:<a@b> BY=9;R",
+            Parameter::NotOffered => "MAIL FROM:<a@b> REQUIRETLS",
+            Parameter::Malformed => "MAIL FROM:<a@b> ENVID=+0D+0A",
+        }),
+        Op::RcptWith(parameter) => line(match parameter {
+            Parameter::Good => "RCPT TO:<c@d> NOTIFY=SUCCESS ORCPT=rfc822;c@d",
+            Parameter::TooMuch => "RCPT TO:<c@d> ORCPT=utf-8;ü@x",
+            Parameter::NotOffered => "RCPT TO:<c@d> FOO=1",
+            Parameter::Malformed => "RCPT TO:<c@d> NOTIFY=NEVER,DELAY",
+        }),
+        Op::Xclient(login) => line(match login {
+            None => "XCLIENT ADDR=192.0.2.1 NAME=[UNAVAILABLE]",
+            Some(true) => "XCLIENT LOGIN=right",
+            Some(false) => "XCLIENT LOGIN=wrong",
+        }),
+        Op::Xforward => line("XFORWARD NAME=a ADDR=192.0.2.1 HELO=b SOURCE=REMOTE"),
+        Op::Etrn { kept } => line(if kept {
+            "ETRN kept.example"
+        } else {
+            "ETRN @other.example"
+        }),
+        Op::Vanished => line("EXPN list"),
     }
 }
 
@@ -231,8 +316,36 @@ impl Random {
         }
     }
 
+    fn parameter(&mut self) -> Parameter {
+        match self.below(6) {
+            0 => Parameter::TooMuch,
+            1 => Parameter::NotOffered,
+            2 => Parameter::Malformed,
+            _ => Parameter::Good,
+        }
+    }
+
+    fn rare(&mut self) -> Op {
+        match self.below(6) {
+            0 => Op::Helo,
+            1 => Op::Xclient(None),
+            2 => Op::Xclient(Some(self.below(2) == 0)),
+            3 => Op::Xforward,
+            4 => Op::Etrn {
+                kept: self.below(2) == 0,
+            },
+            _ => Op::Vanished,
+        }
+    }
+
     /// Commands that lead on are more frequent, so that transactions get far.
     fn op(&mut self) -> Op {
+        match self.below(30) {
+            24..26 => return Op::MailWith(self.parameter()),
+            26..29 => return Op::RcptWith(self.parameter()),
+            29 => return self.rare(),
+            _ => {}
+        }
         match self.below(24) {
             0 => Op::Hello,
             1 => Op::WrongHello,
@@ -269,7 +382,23 @@ fn a4_random_sequences_equal_the_model() {
         let mut config = config(kind);
         config.limits.unknown_commands = u32::MAX;
         config.limits.errors = u32::MAX;
+        let extended = sequence % 4 != 0;
+        if extended {
+            config.extensions = Extensions {
+                dsn: true,
+                binary_mime: true,
+                deliver_by: Some(10),
+                priority: true,
+                // Announced under TLS only.
+                require_tls: true,
+                xclient: true,
+                xforward: true,
+                etrn: true,
+                ..Extensions::default()
+            };
+        }
         let mut model = Model {
+            extended,
             lmtp,
             ..Model::default()
         };
