@@ -24,6 +24,7 @@ mod pipeline;
 mod pop3;
 mod proxy;
 mod records;
+mod reports;
 #[allow(dead_code, reason = "what is built on it comes next")]
 mod roots;
 mod serve;

@@ -23,6 +23,8 @@ pub enum Request {
     },
     /// About DKIM keys.
     Dkim(crate::sign::admin::Request),
+    /// About reports of other servers.
+    Reports(crate::reports::admin::Request),
     /// Removes a domain without accounts and aliases.
     DomainRemove {
         /// Its name.
@@ -278,6 +280,7 @@ pub fn execute(store: &Store, request: Request) -> Result<Answer> {
             Ok(json!({"version": env!("CARGO_PKG_VERSION"), "trouble": store.trouble()}).into())
         }
         Request::DomainAdd { name } => crate::sign::admin::add_domain(store, name),
+        Request::Reports(request) => crate::reports::admin::execute(store, request),
         Request::Dkim(request) => crate::sign::admin::execute(store, request),
         Request::DomainRemove { name } => write(store, move |tx| tx.remove_domain(&name)),
         Request::DomainList => domains(store),

@@ -31,6 +31,7 @@ mod pack;
 pub mod queue;
 mod quota;
 mod readers;
+mod report;
 mod reserve;
 mod resolve;
 mod returning;
@@ -62,6 +63,7 @@ pub use queue::{
     QueuedEnvelope, Ret, Sent, Settlement, Taken, Turn, Verdict,
 };
 pub use quota::{Resource, Usage};
+pub use report::{NewReport, Report, ReportRow, ReportSum};
 pub use rights::{AclEntry, Grantee, Rights, SharedMailbox};
 pub use snapshot::Snapshot;
 pub use store::{MaildropLock, Options, Store};

@@ -23,6 +23,7 @@ mod input;
 mod mailbox;
 mod maintenance;
 mod mime;
+mod reports;
 mod send;
 mod setup;
 mod show;
@@ -77,6 +78,9 @@ enum Command {
     /// Say what belongs into the DNS
     #[command(subcommand)]
     Dns(dns::Command),
+    /// Tell what other servers report about our domains
+    #[command(subcommand)]
+    Reports(reports::Command),
     /// Manage accounts
     #[command(subcommand)]
     Account(account::Command),
@@ -157,6 +161,7 @@ fn run(command: Command, context: &Context) -> Result<ExitCode> {
         Command::Domain(command) => domain::run(command, context)?,
         Command::Dkim(command) => return dkim::run(command, context),
         Command::Dns(command) => dns::run(command, context)?,
+        Command::Reports(command) => reports::run(command, context)?,
         Command::Account(command) => account::run(command, context)?,
         Command::Alias(command) => alias::run(command, context)?,
         Command::AppPassword(command) => app_password::run(command, context)?,
@@ -171,6 +176,14 @@ fn run(command: Command, context: &Context) -> Result<ExitCode> {
         Command::Version => version(context),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Seconds since 1970.
+fn now() -> store::Timestamp {
+    let since = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
+    store::Timestamp::try_from(since.as_secs()).unwrap_or(store::Timestamp::MAX)
 }
 
 fn version(context: &Context) {

@@ -22,6 +22,7 @@ use store::AccountId;
 
 use crate::auth::Identity;
 use crate::judge;
+use crate::reports;
 use crate::shared::Shared;
 use crate::sign;
 use crate::stream::{Peer, TlsInfo};
@@ -121,7 +122,11 @@ pub async fn receive(shared: &Shared, mut arrival: Arrival) -> Result<Delivered,
         top.push_str(&signatures);
     }
     top.push_str(&additions);
+    let report = reports::receive::candidate(&arrival);
     let verdicts = commit::commit(shared, &mut arrival, top.into_bytes(), now, judgement).await?;
+    if let Some(report) = report.filter(|_| verdicts.iter().any(Result::is_ok)) {
+        reports::receive::spawn(shared, report);
+    }
     log(&arrival, &id, &verdicts);
     Ok(Delivered { id, verdicts })
 }

@@ -85,9 +85,11 @@ pub(super) fn is_full(
 }
 
 fn is_postmaster(address: &str) -> bool {
-    address
-        .rsplit_once('@')
-        .is_some_and(|(local, _)| local.eq_ignore_ascii_case("postmaster"))
+    address.rsplit_once('@').is_some_and(|(local, _)| {
+        // The records that we propose send reports to sub-addresses of it.
+        let user = local.split_once('+').map_or(local, |(user, _)| user);
+        user.eq_ignore_ascii_case("postmaster")
+    })
 }
 
 async fn own_postmaster(shared: &Shared) -> Result<String, Reply> {

@@ -26,6 +26,7 @@ use store::Timestamp;
 use crate::shared::Shared;
 #[allow(unused_imports, reason = "forwarding needs the queue")]
 pub use arc::Chain;
+pub use signature::header_end;
 use signature::{LIFETIME, Subject};
 
 /// Keys kept ready to sign: some kilobytes each.

@@ -84,7 +84,7 @@ impl Subject<'_> {
 }
 
 /// Where the body begins.
-pub(super) fn header_end(message: &[u8]) -> usize {
+pub fn header_end(message: &[u8]) -> usize {
     if message.starts_with(b"\r\n") {
         return 2;
     }

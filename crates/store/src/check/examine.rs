@@ -90,6 +90,15 @@ fn directory(snapshot: &Snapshot<'_>, problems: &mut Problems) -> Result<()> {
             format!("the DKIM key {selector} is of a domain that does not exist"),
         );
     }
+    let rows =
+        "SELECT COUNT(*) FROM report_row WHERE report_id NOT IN (SELECT report_id FROM report)";
+    let lost = snapshot.sql.number(rows, &[])?;
+    if lost > 0 {
+        problems.add(
+            Fix::None,
+            format!("{lost} rows belong to reports that do not exist"),
+        );
+    }
     let doubled = "SELECT domain_id, algorithm FROM dkim_key WHERE state = 1 GROUP BY domain_id, algorithm HAVING COUNT(*) > 1";
     for (domain, algorithm) in snapshot.sql.rows(doubled, &[], |row| {
         Ok((row.int(0)?, row.text(1)?.to_owned()))

@@ -51,3 +51,29 @@ CREATE TABLE dmarc_feedback (
 ) {clustered};
 
 -- == reports ==========================================================================================================
+INSERT INTO counter (name, value) VALUES ('report', 0);
+
+-- A report of others about a domain of ours. kind: 'dmarc' or 'tls'.
+CREATE TABLE report (
+    report_id BIGINT NOT NULL PRIMARY KEY,
+    kind TEXT NOT NULL,
+    domain TEXT NOT NULL,
+    organization TEXT NOT NULL,
+    external_id TEXT NOT NULL,
+    begins BIGINT NOT NULL,
+    ends BIGINT NOT NULL,
+    received BIGINT NOT NULL,
+    UNIQUE (kind, domain, organization, external_id)
+) {clustered};
+CREATE INDEX report_received ON report (received);
+
+-- What it says of one source. good: whether it is no failure. detail is a text of the server's.
+CREATE TABLE report_row (
+    report_id BIGINT NOT NULL,
+    number BIGINT NOT NULL,
+    source TEXT NOT NULL,
+    good BIGINT NOT NULL,
+    count BIGINT NOT NULL,
+    detail TEXT NOT NULL,
+    PRIMARY KEY (report_id, number)
+) {clustered};
