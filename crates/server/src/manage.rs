@@ -152,6 +152,11 @@ pub enum Request {
         /// Where to; absolute.
         folder: String,
     },
+    /// All that is known about a message.
+    Explain {
+        /// Its trace id or Message-ID.
+        message: String,
+    },
     /// Examines the store.
     Check {
         /// Whether to mend what can be mended.
@@ -332,6 +337,7 @@ pub fn execute(store: &Store, request: Request) -> Result<Answer> {
             mailbox,
             uid,
         } => message(store, &address, &mailbox, uid),
+        Request::Explain { message } => crate::judge::admin::explain(store, &message),
         Request::Backup { folder } => {
             let report = store.backup(&folder)?;
             Ok(json!({

@@ -103,7 +103,7 @@ enum Command {
     Check(maintenance::Check),
     /// Send a message over SMTP or LMTP
     Send(send::Arguments),
-    /// Tell which way a message came and what is wrong with it
+    /// Tell what became of a message and why: each check, its mailbox, each delivery attempt
     Explain(explain::Arguments),
     /// Look into a message in a file
     #[command(subcommand)]

@@ -10,6 +10,7 @@
 //! Invariants: judging ends within a bounded time and never panics; without the DNS it says so and hangs nothing; what
 //! comes from this machine, private and trusted networks is not judged unless the configuration wants it.
 
+pub mod admin;
 mod arc;
 mod authenticate;
 mod dkim;

@@ -1,23 +1,15 @@
-//! `waxwing explain`: what a message tells of itself, in words: which way it came, and what is wrong with it.
+//! What a message in a file tells of itself, in words: which way it came, and what is wrong with it.
 
-use std::path::PathBuf;
+use std::path::Path;
 
-use clap::Args;
 use mime::Message;
 use mime::received::Received;
 use serde_json::{Value, json};
 
-use super::{Context, Result, mime as message_file, show};
+use super::super::{Context, Result, mime as message_file, show};
 
-/// The message to explain.
-#[derive(Debug, Args)]
-pub(super) struct Arguments {
-    /// The file that holds it; - reads standard input
-    file: PathBuf,
-}
-
-pub(super) fn run(arguments: Arguments, context: &Context) -> Result<()> {
-    let raw = message_file::read(&arguments.file)?;
+pub(super) fn run(file: &Path, context: &Context) -> Result<()> {
+    let raw = message_file::read(file)?;
     let message = Message::parse(&raw);
     let defects = mime::lint(&message);
     if context.json {
