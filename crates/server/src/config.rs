@@ -5,6 +5,7 @@
 //!
 //! Invariant: a [`Config`] that exists is possible; nobody checks its values again.
 
+mod imap;
 mod outbound;
 mod read;
 mod smtp;
@@ -14,6 +15,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+pub use imap::ImapOptions;
 pub use outbound::{CourierOptions, DnsOptions, Dnssec, Pattern, Route, RouteTls, route};
 pub use smtp::{Introspection, Oidc, Proxy, Smtp, Submission};
 pub use template::template;
@@ -44,6 +46,8 @@ pub struct Config {
     pub proxy: Proxy,
     /// What may be used up.
     pub limits: Limits,
+    /// What IMAP does.
+    pub imap: ImapOptions,
     /// How mail from other servers is judged.
     pub reception: crate::judge::Options,
     /// Name servers.

@@ -21,6 +21,8 @@ pub enum Request {
         /// Its name.
         name: String,
     },
+    /// About shared mailboxes, limits and annotations.
+    Sharing(crate::imap::admin::Request),
     /// About DKIM keys.
     Dkim(crate::sign::admin::Request),
     /// About reports of other servers.
@@ -286,6 +288,7 @@ pub fn execute(store: &Store, request: Request) -> Result<Answer> {
         }
         Request::DomainAdd { name } => crate::sign::admin::add_domain(store, name),
         Request::Reports(request) => crate::reports::admin::execute(store, request),
+        Request::Sharing(request) => crate::imap::admin::execute(store, request),
         Request::Dkim(request) => crate::sign::admin::execute(store, request),
         Request::DomainRemove { name } => write(store, move |tx| tx.remove_domain(&name)),
         Request::DomainList => domains(store),

@@ -262,6 +262,7 @@ fn reload(shared: &Shared) {
         smtp: new.smtp,
         submission: new.submission,
         proxy: new.proxy,
+        imap: new.imap,
         reception: new.reception,
         ..Config::clone(&old)
     };

@@ -5,12 +5,13 @@ use proptest::prelude::*;
 use super::{Config, Error, Event, Limits, Session};
 use crate::server;
 use crate::{
-    Append, Body, Bound, Capability, Code, Command, Date, DateTime, Esearch, FetchAttribute,
-    Fetched, Flag, List, ListChange, ListEntry, ListPattern, ListReturn, ListSelection,
-    MailboxAttribute, MailboxFilter, MailboxName, Namespace, NamespaceEntry, NumberSet, Partial,
-    PartialRange, Reply, Search, SearchKey, SearchReturn, Section, SectionText, SequenceSet,
-    SortCriterion, SortKey, SpecialUse, Status, StatusData, StatusItem, Store, StoreAction,
-    ThreadAlgorithm, ThreadToken, Untagged,
+    AclCommand, Append, Body, Bound, Capability, Code, Command, Date, DateTime, Esearch,
+    FetchAttribute, Fetched, Flag, List, ListChange, ListEntry, ListPattern, ListReturn,
+    ListSelection, MailboxAttribute, MailboxFilter, MailboxName, MetadataCommand, MetadataDepth,
+    Namespace, NamespaceEntry, NumberSet, Partial, PartialRange, QuotaCommand, Reply, RightsMode,
+    Search, SearchKey, SearchReturn, Section, SectionText, SequenceSet, SortCriterion, SortKey,
+    SpecialUse, Status, StatusData, StatusItem, Store, StoreAction, ThreadAlgorithm, ThreadToken,
+    Untagged,
 };
 use wire::sasl::Mechanism;
 
@@ -821,6 +822,32 @@ fn command() -> impl Strategy<Value = Command> {
     let plain = prop::sample::select(vec![
         Command::Noop,
         Command::Namespace,
+        Command::Acl(AclCommand::Set {
+            mailbox: MailboxName::inbox(),
+            identifier: "-\u{e9}@example.org".to_owned(),
+            mode: RightsMode::Remove,
+            rights: "lrs".to_owned(),
+        }),
+        Command::Acl(AclCommand::Get(MailboxName::inbox())),
+        Command::Quota(QuotaCommand::Set {
+            root: String::new(),
+            limits: vec![("STORAGE".to_owned(), 7), ("MESSAGE".to_owned(), 0)],
+        }),
+        Command::Quota(QuotaCommand::Root(MailboxName::inbox())),
+        Command::Metadata(MetadataCommand::Get {
+            mailbox: MailboxName::inbox(),
+            max_size: Some(1024),
+            depth: MetadataDepth::Infinity,
+            entries: vec!["/private/a b".to_owned(), "/shared".to_owned()],
+        }),
+        Command::Metadata(MetadataCommand::Set {
+            mailbox: MailboxName::inbox(),
+            entries: vec![
+                ("/private/a".to_owned(), None),
+                ("/private/b".to_owned(), Some(b"x\0y".to_vec())),
+                ("/shared/c".to_owned(), Some(Vec::new())),
+            ],
+        }),
         Command::Check,
         Command::Expunge { uids: None },
         Command::Idle,
@@ -873,6 +900,12 @@ fn command() -> impl Strategy<Value = Command> {
                             children,
                             special_use: special,
                             status: if more { items } else { vec![] },
+                            my_rights: children,
+                            metadata: if special {
+                                vec!["/shared/comment".to_owned(), "/private/a b".to_owned()]
+                            } else {
+                                vec![]
+                            },
                         },
                         extended,
                     })

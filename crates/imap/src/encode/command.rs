@@ -20,7 +20,7 @@ pub(crate) struct Writer {
     pub unasked: u64,
     /// Pieces that are complete; each but the first waits for a continuation.
     pieces: Vec<Vec<u8>>,
-    out: Output,
+    pub(super) out: Output,
 }
 
 impl Writer {
@@ -52,7 +52,7 @@ impl Writer {
         self.pieces.push(piece);
     }
 
-    fn put(&mut self, text: &str) {
+    pub(super) fn put(&mut self, text: &str) {
         self.out.put(text.as_bytes());
     }
 
@@ -102,6 +102,9 @@ impl Writer {
                     self.put("))");
                 }
             }
+            Command::Acl(command) => self.acl(command),
+            Command::Quota(command) => self.quota(command),
+            Command::Metadata(command) => self.metadata(command),
             Command::Rename { from, to } => {
                 self.sp_mailbox(from);
                 self.sp_mailbox(to);
@@ -167,7 +170,7 @@ impl Writer {
     /// ```text
     /// SP astring
     /// ```
-    fn sp_astring(&mut self, text: &[u8]) {
+    pub(super) fn sp_astring(&mut self, text: &[u8]) {
         self.put(" ");
         // 8-bit text is in quotes only when IMAP4rev2 was enabled (RFC 9051 §4.3).
         let quotable =
@@ -180,7 +183,7 @@ impl Writer {
     }
 
     /// A literal, with `~` before it for a literal8.
-    fn literal(&mut self, text: &[u8], prefix: &str) {
+    pub(super) fn literal(&mut self, text: &[u8], prefix: &str) {
         self.put(prefix);
         self.put("{");
         number(&mut self.out, text.len() as u64);
@@ -193,7 +196,7 @@ impl Writer {
         self.out.put(text);
     }
 
-    fn sp_mailbox(&mut self, name: &MailboxName) {
+    pub(super) fn sp_mailbox(&mut self, name: &MailboxName) {
         self.sp_name(name.as_str());
     }
 
@@ -272,15 +275,26 @@ impl Writer {
             children,
             special_use,
             status,
+            my_rights,
+            metadata,
         } = returns;
         let words = options(&[
             (*subscribed, "SUBSCRIBED"),
             (*children, "CHILDREN"),
             (*special_use, "SPECIAL-USE"),
+            (*my_rights, "MYRIGHTS"),
         ]);
         self.put(&format!(" RETURN ({words}"));
-        if !status.is_empty() {
+        if !metadata.is_empty() {
             self.put(if words.is_empty() {
+                "METADATA "
+            } else {
+                " METADATA "
+            });
+            self.metadata_entries(metadata);
+        }
+        if !status.is_empty() {
+            self.put(if words.is_empty() && metadata.is_empty() {
                 "STATUS "
             } else {
                 " STATUS "
@@ -301,6 +315,8 @@ impl Writer {
                 StatusItem::Unseen => b"UNSEEN",
                 StatusItem::Deleted => b"DELETED",
                 StatusItem::Size => b"SIZE",
+                StatusItem::DeletedStorage => b"DELETED-STORAGE",
+                StatusItem::MailboxId => b"MAILBOXID",
                 StatusItem::HighestModSeq => b"HIGHESTMODSEQ",
             });
         });

@@ -3,11 +3,15 @@
 //! What can stand in a response is decided by two things: the grammar, and whether the client enabled IMAP4rev2, which
 //! allows UTF-8 in quoted strings and turns mailbox names from modified UTF-7 to UTF-8 (`utf8` in what follows).
 
+pub(crate) mod acl;
 pub(crate) mod command;
 pub(crate) mod fetch;
 pub(crate) mod list;
+pub(crate) mod metadata;
+pub(crate) mod quota;
 pub(crate) mod reply;
 pub(crate) mod search;
+mod sharing;
 pub(crate) mod status;
 pub(crate) mod untagged;
 

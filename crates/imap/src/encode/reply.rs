@@ -95,11 +95,20 @@ fn code(out: &mut Output, code: &Code, utf8: bool) {
         Code::UndefinedFilter(_) => b"UNDEFINED-FILTER ",
         Code::UnknownCte => b"UNKNOWN-CTE",
         Code::Unseen(_) => b"UNSEEN ",
+        Code::MetadataLongEntries(_) => b"METADATA LONGENTRIES ",
+        Code::MetadataMaxSize(_) => b"METADATA MAXSIZE ",
+        Code::MetadataTooMany => b"METADATA TOOMANY",
+        Code::MetadataNoPrivate => b"METADATA NOPRIVATE",
+        Code::MailboxId(_) => b"MAILBOXID (",
         Code::UseAttr => b"USEATTR",
         Code::Other(text) => return other(out, text),
     };
     out.put(name);
     match code {
+        Code::MailboxId(id) => {
+            atom(out, id);
+            out.put(b")");
+        }
         Code::AppendUid { uid_validity, uids } => {
             number(out, *uid_validity);
             out.put(b" ");
@@ -142,7 +151,9 @@ fn code(out: &mut Output, code: &Code, utf8: bool) {
         Code::UidNext(value) | Code::UidValidity(value) | Code::Unseen(value) => {
             number(out, *value)
         }
-        Code::HighestModSeq(value) => number(out, *value),
+        Code::HighestModSeq(value)
+        | Code::MetadataLongEntries(value)
+        | Code::MetadataMaxSize(value) => number(out, *value),
         _ => {}
     }
 }

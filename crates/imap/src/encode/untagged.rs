@@ -2,8 +2,8 @@
 
 use wire::output::Output;
 
-use super::{fetch, list, number, reply, search, separated, status, string};
-use crate::{Capability, Untagged};
+use super::{acl, fetch, list, metadata, number, quota, reply, search, separated, status, string};
+use crate::{AclData, Capability, MetadataData, Untagged};
 
 /// Writes the response with its line end.
 pub(crate) fn untagged(out: &mut Output, response: &Untagged, utf8: bool) {
@@ -26,6 +26,16 @@ pub(crate) fn untagged(out: &mut Output, response: &Untagged, utf8: bool) {
         Untagged::List(entry) => {
             out.put(b"LIST ");
             list::mailbox_list(out, entry, utf8);
+            if let Some(rights) = &entry.my_rights {
+                out.put(b"\r\n* ");
+                let (mailbox, rights) = (entry.mailbox.clone(), rights.clone());
+                acl::acl(out, &AclData::MyRights { mailbox, rights }, utf8);
+            }
+            if let Some(entries) = &entry.metadata {
+                out.put(b"\r\n* ");
+                let (mailbox, entries) = (entry.mailbox.clone(), entries.clone());
+                metadata::metadata(out, &MetadataData::Values { mailbox, entries }, utf8);
+            }
             if let Some(data) = &entry.status {
                 out.put(b"\r\n* ");
                 status::status(out, &entry.mailbox, data, utf8);
@@ -36,6 +46,9 @@ pub(crate) fn untagged(out: &mut Output, response: &Untagged, utf8: bool) {
             list::mailbox_list(out, entry, utf8);
         }
         Untagged::StatusData { mailbox, data } => status::status(out, mailbox, data, utf8),
+        Untagged::Acl(data) => acl::acl(out, data, utf8),
+        Untagged::Quota(data) => quota::quota(out, data, utf8),
+        Untagged::Metadata(data) => metadata::metadata(out, data, utf8),
         Untagged::Namespace(namespace) => {
             out.put(b"NAMESPACE ");
             list::namespace(out, namespace, utf8);

@@ -128,11 +128,17 @@ impl Parser<'_> {
             return Ok(returns);
         }
         loop {
-            let error = self.wrong("SUBSCRIBED, CHILDREN, SPECIAL-USE or STATUS");
+            let error =
+                self.wrong("SUBSCRIBED, CHILDREN, SPECIAL-USE, STATUS, MYRIGHTS or METADATA");
             match self.word("a return option")?.as_str() {
                 "SUBSCRIBED" => returns.subscribed = true,
                 "CHILDREN" => returns.children = true,
                 "SPECIAL-USE" => returns.special_use = true,
+                "MYRIGHTS" => returns.my_rights = true,
+                "METADATA" => {
+                    self.sp()?;
+                    returns.metadata = self.metadata_entries()?;
+                }
                 "STATUS" => {
                     self.sp()?;
                     returns.status = self.status_items()?;

@@ -8,6 +8,7 @@
 //! Invariants: no recursion; nothing is allocated in proportion to a number the client only names; every list has a
 //! limit.
 
+mod acl;
 mod append;
 mod authenticate;
 mod base;
@@ -21,6 +22,8 @@ mod id;
 mod list;
 mod login;
 mod mailbox;
+mod metadata;
+mod quota;
 pub(crate) mod response;
 mod search;
 mod sequence;
@@ -35,7 +38,7 @@ use wire::cursor::{Cursor, Error};
 pub(crate) use base::{is_astring_char, is_atom_char};
 
 use crate::server::{Limits, State};
-use crate::{Append, Command, Reply};
+use crate::{AclCommand, Append, Command, QuotaCommand, Reply};
 
 /// What a parser knows besides the text.
 #[derive(Clone, Copy, Debug)]
@@ -113,7 +116,7 @@ impl Where {
 type Rule = for<'p, 'a> fn(&'p mut Parser<'a>) -> Parsed<Command>;
 
 /// Every command: name, where it is allowed, what parses its arguments.
-const COMMANDS: [(&str, Where, Rule); 36] = [
+const COMMANDS: [(&str, Where, Rule); 46] = [
     ("CAPABILITY", Where::Any, |_| Ok(Command::Capability)),
     ("NOOP", Where::Any, |_| Ok(Command::Noop)),
     ("LOGOUT", Where::Any, |_| Ok(Command::Logout)),
@@ -145,6 +148,25 @@ const COMMANDS: [(&str, Where, Rule); 36] = [
     }),
     ("LIST", Where::Authenticated, |p| p.list()),
     ("LSUB", Where::Authenticated, |p| p.lsub()),
+    ("SETACL", Where::Authenticated, |p| p.setacl()),
+    ("DELETEACL", Where::Authenticated, |p| p.deleteacl()),
+    ("GETACL", Where::Authenticated, |p| {
+        p.sp_mailbox()
+            .map(|mailbox| Command::Acl(AclCommand::Get(mailbox)))
+    }),
+    ("LISTRIGHTS", Where::Authenticated, |p| p.listrights()),
+    ("MYRIGHTS", Where::Authenticated, |p| {
+        p.sp_mailbox()
+            .map(|mailbox| Command::Acl(AclCommand::My(mailbox)))
+    }),
+    ("GETQUOTA", Where::Authenticated, |p| p.getquota()),
+    ("GETQUOTAROOT", Where::Authenticated, |p| {
+        p.sp_mailbox()
+            .map(|mailbox| Command::Quota(QuotaCommand::Root(mailbox)))
+    }),
+    ("SETQUOTA", Where::Authenticated, |p| p.setquota()),
+    ("GETMETADATA", Where::Authenticated, |p| p.getmetadata()),
+    ("SETMETADATA", Where::Authenticated, |p| p.setmetadata()),
     ("NAMESPACE", Where::Authenticated, |_| {
         Ok(Command::Namespace)
     }),

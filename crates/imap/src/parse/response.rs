@@ -164,6 +164,11 @@ impl Parser<'_> {
             }
             "INUSE" => Code::InUse,
             "LIMIT" => Code::Limit,
+            "METADATA" => self.metadata_code()?,
+            "MAILBOXID" => {
+                self.sp()?;
+                Code::MailboxId(self.mailbox_id()?)
+            }
             "NOMODSEQ" => Code::NoModSeq,
             "NOUPDATE" => {
                 self.sp()?;

@@ -47,6 +47,8 @@ impl Parser<'_> {
             "UNSEEN" => Ok(StatusItem::Unseen),
             "DELETED" => Ok(StatusItem::Deleted),
             "SIZE" => Ok(StatusItem::Size),
+            "DELETED-STORAGE" => Ok(StatusItem::DeletedStorage),
+            "MAILBOXID" => Ok(StatusItem::MailboxId),
             _ => Err(error),
         }
     }

@@ -858,6 +858,7 @@ fn list() {
             children: true,
             special_use: false,
             status: vec![StatusItem::Messages, StatusItem::Unseen],
+            ..Default::default()
         },
         extended: true,
         ..plain("", "")

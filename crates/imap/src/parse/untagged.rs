@@ -65,6 +65,12 @@ impl Parser<'_> {
                 other_users: self.namespace()?,
                 shared: self.namespace()?,
             }),
+            "ACL" => self.acl_data()?,
+            "LISTRIGHTS" => self.listrights_data()?,
+            "MYRIGHTS" => self.myrights_data()?,
+            "QUOTA" => self.quota_data()?,
+            "QUOTAROOT" => self.quotaroot_data()?,
+            "METADATA" => self.metadata_data()?,
             "ID" => self.id_data()?,
             _ => return Err(unknown),
         })
@@ -163,6 +169,10 @@ impl Parser<'_> {
     fn status_att_val(&mut self, data: &mut StatusData) -> Parsed<()> {
         let name = self.word("a status item")?;
         self.sp()?;
+        if name == "MAILBOXID" {
+            data.mailbox_id = Some(self.mailbox_id()?);
+            return Ok(());
+        }
         let value = number64(&mut self.cursor, "a number")?;
         let small = u32::try_from(value).ok();
         match name.as_str() {
@@ -173,10 +183,22 @@ impl Parser<'_> {
             "UNSEEN" => data.unseen = small,
             "DELETED" => data.deleted = small,
             "SIZE" => data.size = Some(value),
+            "DELETED-STORAGE" => data.deleted_storage = Some(value),
             "HIGHESTMODSEQ" => data.highest_modseq = Some(value),
             _ => {}
         }
         Ok(())
+    }
+
+    /// ```text
+    /// "(" objectid ")" ; RFC 8474 §7
+    /// objectid = 1*255(ALPHA / DIGIT / "_" / "-")
+    /// ```
+    pub(super) fn mailbox_id(&mut self) -> Parsed<String> {
+        self.open()?;
+        let id = self.atom("an identifier")?.to_owned();
+        self.cursor.expect(b')', "a closing parenthesis")?;
+        Ok(id)
     }
 
     /// ```text

@@ -57,6 +57,16 @@ impl Config {
             SearchRes,
             StatusSize,
             Binary,
+            Quota,
+            QuotaStorage,
+            QuotaMessage,
+            QuotaMailbox,
+            Acl,
+            RightsKxte,
+            ListMyRights,
+            Metadata,
+            MetadataServer,
+            ListMetadata,
         ]
     }
 }

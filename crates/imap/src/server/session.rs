@@ -322,6 +322,13 @@ impl Session {
         }
     }
 
+    /// Announces one more capability from now on: what only some users may do.
+    pub fn announce(&mut self, capability: Capability) {
+        if !self.config.capabilities.contains(&capability) {
+            self.config.capabilities.push(capability);
+        }
+    }
+
     /// Where the session stands.
     pub fn state(&self) -> State {
         self.state

@@ -119,6 +119,30 @@ capabilities! {
     Binary = "BINARY",
     /// RFC 9755 (and 6855).
     Utf8Accept = "UTF8=ACCEPT",
+    /// RFC 9208.
+    Quota = "QUOTA",
+    /// RFC 9208: SETQUOTA.
+    QuotaSet = "QUOTASET",
+    /// RFC 9208.
+    QuotaStorage = "QUOTA=RES-STORAGE",
+    /// RFC 9208.
+    QuotaMessage = "QUOTA=RES-MESSAGE",
+    /// RFC 9208.
+    QuotaMailbox = "QUOTA=RES-MAILBOX",
+    /// RFC 4314.
+    Acl = "ACL",
+    /// RFC 4314 §2.2: the rights beyond RFC 2086.
+    RightsKxte = "RIGHTS=kxte",
+    /// RFC 8440.
+    ListMyRights = "LIST-MYRIGHTS",
+    /// RFC 5464.
+    Metadata = "METADATA",
+    /// RFC 5464.
+    MetadataServer = "METADATA-SERVER",
+    /// RFC 9590.
+    ListMetadata = "LIST-METADATA",
+    /// RFC 8474.
+    ObjectId = "OBJECTID",
     /// RFC 7162.
     CondStore = "CONDSTORE",
     /// RFC 7162.

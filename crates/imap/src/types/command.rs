@@ -3,8 +3,9 @@
 use wire::sasl::Secret;
 
 use super::{
-    Capability, DateTime, FetchAttribute, Flag, List, ListPattern, MailboxFilter, MailboxName,
-    Search, SequenceSet, SortCriterion, SpecialUse, StatusItem, Store, ThreadAlgorithm,
+    AclCommand, Capability, DateTime, FetchAttribute, Flag, List, ListPattern, MailboxFilter,
+    MailboxName, MetadataCommand, QuotaCommand, Search, SequenceSet, SortCriterion, SpecialUse,
+    StatusItem, Store, ThreadAlgorithm,
 };
 
 /// A command without its tag: owned, and valid as the grammar has it. `uid` is true for the UID form.
@@ -69,6 +70,12 @@ pub enum Command {
         /// Pattern, without the reference.
         pattern: ListPattern,
     },
+    /// SETACL, DELETEACL, GETACL, LISTRIGHTS, MYRIGHTS (RFC 4314)
+    Acl(AclCommand),
+    /// GETQUOTA, GETQUOTAROOT, SETQUOTA (RFC 9208)
+    Quota(QuotaCommand),
+    /// GETMETADATA, SETMETADATA (RFC 5464)
+    Metadata(MetadataCommand),
     /// NAMESPACE
     Namespace,
     /// STATUS
@@ -172,6 +179,9 @@ impl Command {
             Command::Unsubscribe(_) => "UNSUBSCRIBE",
             Command::List(_) => "LIST",
             Command::Lsub { .. } => "LSUB",
+            Command::Acl(command) => command.name(),
+            Command::Quota(command) => command.name(),
+            Command::Metadata(command) => command.name(),
             Command::Namespace => "NAMESPACE",
             Command::Status { .. } => "STATUS",
             Command::Append(_) => "APPEND",

@@ -62,6 +62,10 @@ pub struct ListReturn {
     pub special_use: bool,
     /// `STATUS (…)`: follow each selectable mailbox with a STATUS response. Empty when not asked for.
     pub status: Vec<StatusItem>,
+    /// `MYRIGHTS`: follow each with a MYRIGHTS response (RFC 8440).
+    pub my_rights: bool,
+    /// `METADATA (…)`: follow each with a METADATA response of these entries (RFC 9590). Empty when not asked for.
+    pub metadata: Vec<String>,
 }
 
 /// A pattern: `*` matches anything, `%` anything within a level.
@@ -230,6 +234,10 @@ pub struct ListEntry {
     pub old_name: Option<MailboxName>,
     /// Followed by a STATUS response for the same name when `Some` (LIST-STATUS).
     pub status: Option<StatusData>,
+    /// Followed by a MYRIGHTS response when `Some` (LIST-MYRIGHTS).
+    pub my_rights: Option<String>,
+    /// Followed by a METADATA response when `Some` (LIST-METADATA).
+    pub metadata: Option<Vec<(String, Option<Vec<u8>>)>>,
 }
 
 impl ListEntry {
@@ -242,6 +250,8 @@ impl ListEntry {
             child_info: false,
             old_name: None,
             status: None,
+            my_rights: None,
+            metadata: None,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The nouns of IMAP: owned, valid by construction, shared by the server and the client side.
 
+mod acl;
 mod capability;
 mod command;
 mod date;
@@ -7,12 +8,15 @@ mod fetch;
 mod flag;
 mod list;
 mod mailbox;
+mod metadata;
+mod quota;
 mod reply;
 mod response;
 mod search;
 mod sequence;
 mod status;
 
+pub use acl::{AclCommand, AclData, RightsMode};
 pub use capability::Capability;
 pub use command::{Append, Command};
 pub use date::{Date, DateTime};
@@ -22,6 +26,8 @@ pub use list::{
     List, ListEntry, ListPattern, ListReturn, ListSelection, MailboxAttribute, SpecialUse,
 };
 pub use mailbox::{MailboxName, MailboxNameError};
+pub use metadata::{MetadataCommand, MetadataData, MetadataDepth};
+pub use quota::{QuotaCommand, QuotaData, QuotaResource};
 pub use reply::{Code, Reply, Status};
 pub use response::{Body, Fetched, Namespace, NamespaceEntry, Untagged};
 pub use search::{

@@ -177,6 +177,16 @@ pub enum Code {
     UnknownCte,
     /// `UNSEEN` with the sequence number of the first message without `\Seen` (RFC 3501 §7.1).
     Unseen(u32),
+    /// `METADATA LONGENTRIES` (RFC 5464 §4.2.1): octets of the largest value left out.
+    MetadataLongEntries(u64),
+    /// `METADATA MAXSIZE` (RFC 5464 §4.3): octets a value may have.
+    MetadataMaxSize(u64),
+    /// `METADATA TOOMANY` (RFC 5464 §4.3)
+    MetadataTooMany,
+    /// `METADATA NOPRIVATE` (RFC 5464 §4.3)
+    MetadataNoPrivate,
+    /// `MAILBOXID` (RFC 8474 §4.1)
+    MailboxId(String),
     /// `USEATTR` (RFC 6154 §6)
     UseAttr,
     /// `HIGHESTMODSEQ` (RFC 7162)

@@ -1,8 +1,8 @@
 //! Untagged responses (RFC 9051 §7), shared by both sides.
 
 use super::{
-    Capability, DateTime, Esearch, Flag, ListEntry, MailboxName, Reply, Section, StatusData,
-    ThreadToken,
+    AclData, Capability, DateTime, Esearch, Flag, ListEntry, MailboxName, MetadataData, QuotaData,
+    Reply, Section, StatusData, ThreadToken,
 };
 
 /// An untagged response. The server writes FETCH with [`crate::server::Fetch`] instead, without building this.
@@ -35,6 +35,12 @@ pub enum Untagged {
         /// What was asked.
         data: StatusData,
     },
+    /// `* ACL`, `* LISTRIGHTS`, `* MYRIGHTS` (RFC 4314)
+    Acl(AclData),
+    /// `* QUOTA`, `* QUOTAROOT` (RFC 9208)
+    Quota(QuotaData),
+    /// `* METADATA` (RFC 5464)
+    Metadata(MetadataData),
     /// `* NAMESPACE`
     Namespace(Namespace),
     /// `* SEARCH`

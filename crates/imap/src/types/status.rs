@@ -17,12 +17,16 @@ pub enum StatusItem {
     Deleted,
     /// Total size in octets (RFC 9051, RFC 8438).
     Size,
+    /// Octets of messages with `\Deleted` (RFC 9208).
+    DeletedStorage,
+    /// The mailbox's identifier (RFC 8474).
+    MailboxId,
     /// Highest mod-sequence (RFC 7162).
     HighestModSeq,
 }
 
 /// The answer to STATUS: an item stays `None` unless asked for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StatusData {
     /// Number of messages.
     pub messages: Option<u32>,
@@ -38,6 +42,10 @@ pub struct StatusData {
     pub deleted: Option<u32>,
     /// Total size in octets.
     pub size: Option<u64>,
+    /// Octets of messages with `\Deleted`.
+    pub deleted_storage: Option<u64>,
+    /// The mailbox's identifier.
+    pub mailbox_id: Option<String>,
     /// Highest mod-sequence.
     pub highest_modseq: Option<u64>,
 }

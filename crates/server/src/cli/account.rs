@@ -10,6 +10,7 @@ use super::input::{self, Quota};
 use super::show::{self, Column};
 use super::target::Target;
 use super::{Context, Result};
+use crate::imap::admin;
 use crate::manage::{NewAccount, Request};
 
 /// Accounts added in one request, and so in one transaction.
@@ -57,6 +58,17 @@ pub(super) enum Command {
         /// Octets, or with K, M, G, T; or none
         #[arg(value_parser = input::quota)]
         quota: Quota,
+    },
+    /// Limit how many messages or mailboxes an account has, or show what is used
+    Limit {
+        /// The account
+        address: String,
+        /// message or mailbox; without it, all are shown
+        #[arg(requires = "limit", value_parser = ["message", "mailbox"])]
+        resource: Option<String>,
+        /// How many, or none
+        #[arg(value_parser = input::quota)]
+        limit: Option<Quota>,
     },
     /// Forbid logins; mail still arrives
     Disable {
@@ -116,6 +128,27 @@ pub(super) fn run(command: Command, context: &Context) -> Result {
                 quota: quota.0,
             })
             .map(drop),
+        Command::Limit {
+            address,
+            resource: Some(resource),
+            limit,
+        } => target
+            .ask(&Request::Sharing(admin::Request::Limit {
+                address,
+                resource,
+                limit: limit.and_then(|limit| limit.0),
+            }))
+            .map(drop),
+        Command::Limit { address, .. } => {
+            let answer = target.ask(&Request::Sharing(admin::Request::Limits { address }))?;
+            let columns = [
+                Column("RESOURCE", "resource", show::text),
+                Column("USED", "used", show::number),
+                Column("LIMIT", "limit", show::number),
+            ];
+            show::table(&answer.value, &columns, context.json);
+            Ok(())
+        }
         Command::Disable { address } => target
             .ask(&Request::AccountDisabled {
                 address,

@@ -22,6 +22,7 @@ mod explain;
 mod input;
 mod mailbox;
 mod maintenance;
+mod metadata;
 mod mime;
 mod reports;
 mod send;
@@ -90,9 +91,12 @@ enum Command {
     /// Manage passwords for single programs
     #[command(subcommand)]
     AppPassword(app_password::Command),
-    /// Look at mailboxes
+    /// Look at mailboxes and share them
     #[command(subcommand)]
     Mailbox(mailbox::Command),
+    /// Tell IMAP clients about the server
+    #[command(subcommand)]
+    Metadata(metadata::Command),
     /// Bring mail from files into an account; an import that was cut off goes on where it was
     Import(transfer::Import),
     /// Write an account's mail to files; a second run adds what is missing
@@ -166,6 +170,7 @@ fn run(command: Command, context: &Context) -> Result<ExitCode> {
         Command::Alias(command) => alias::run(command, context)?,
         Command::AppPassword(command) => app_password::run(command, context)?,
         Command::Mailbox(command) => mailbox::run(command, context)?,
+        Command::Metadata(command) => metadata::run(command, context)?,
         Command::Import(arguments) => transfer::import(arguments, context)?,
         Command::Export(arguments) => transfer::export(arguments, context)?,
         Command::Backup(arguments) => maintenance::backup(arguments, context)?,

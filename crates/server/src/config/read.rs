@@ -3,6 +3,7 @@
 //! Walks the parsed document by hand instead of deriving, so that each mistake has its line and says what would be
 //! right, and so that one start shows all of them.
 
+mod imap;
 mod outbound;
 mod reception;
 mod smtp;
@@ -26,6 +27,7 @@ const TOP: &[&str] = &[
     "tls",
     "auth",
     "limits",
+    "imap",
     "reception",
     "dns",
     "courier",
@@ -59,6 +61,7 @@ pub(super) fn config(text: &str, file: &Path) -> Result<Config, Vec<Mistake>> {
     let tls = reader.tls(&top);
     let auth = reader.auth(&top);
     let limits = reader.limits(&top);
+    let imap = reader.imap(&top);
     let reception = reader.reception(&top);
     let dns = reader.dns(&top);
     let courier = reader.courier(&top);
@@ -85,6 +88,7 @@ pub(super) fn config(text: &str, file: &Path) -> Result<Config, Vec<Mistake>> {
                 tls,
                 auth,
                 limits,
+                imap,
                 reception,
                 dns,
                 courier,

@@ -75,6 +75,10 @@ connections_per_network = 50
 # Recipients of one message.
 recipients = 1000
 
+[imap]
+# Accounts that may set quotas over IMAP.
+#administrators = ["admin@{hostname}"]
+
 [dns]
 # Resolvers to ask; without them those of /etc/resolv.conf.
 #servers = ["127.0.0.1"]

@@ -62,6 +62,8 @@ pub const EXPUNGE_ISSUED: Reply = Reply::coded(
 pub const NO_MAILBOX: Reply = Reply::coded(Status::No, Code::NonExistent, "no such mailbox");
 /// A message does not fit the quota.
 pub const OVER_QUOTA: Reply = Reply::coded(Status::No, Code::OverQuota, "the quota is used up");
+/// There is no quota root of that name, or none that one may know of.
+pub const NO_QUOTA_ROOT: Reply = Reply::coded(Status::No, Code::NonExistent, "no such quota root");
 /// A SEARCH would take too long.
 pub const TOO_MUCH_WORK: Reply = Reply::coded(
     Status::No,

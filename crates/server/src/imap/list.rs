@@ -14,7 +14,7 @@ use ::store::{AccountId, Rights, Snapshot};
 
 use super::access::{self, Place};
 use super::pattern::{Pattern, parents};
-use super::{Answer, Imap, Link, status};
+use super::{Answer, Imap, Link, acl, metadata, status};
 
 /// The names of an account.
 struct Names {
@@ -100,10 +100,10 @@ pub async fn list(imap: &mut Imap, link: &mut Link, list: List) -> Answer {
     }
     let account = imap.account()?;
     // Matching many patterns against many names takes its time (attack A20): not on a thread that others need.
-    let read = imap
-        .shared
-        .db
-        .read(move |snapshot| Ok(entries(&Names::read(snapshot, account)?, &list)));
+    let read = imap.shared.db.read(move |snapshot| {
+        let names = Names::read(snapshot, account)?;
+        entries(snapshot, account, &names, &list)
+    });
     for entry in read.await? {
         link.session.untagged(&Untagged::List(entry));
         link.flush_if_full().await?;
@@ -111,7 +111,12 @@ pub async fn list(imap: &mut Imap, link: &mut Link, list: List) -> Answer {
     Ok(Reply::ok("listed"))
 }
 
-fn entries(names: &Names, list: &List) -> Vec<ListEntry> {
+fn entries(
+    snapshot: &Snapshot<'_>,
+    user: AccountId,
+    names: &Names,
+    list: &List,
+) -> ::store::Result<Vec<ListEntry>> {
     let patterns = compile(&list.full_patterns(), list.extended);
     let selection = &list.selection;
     let candidates = match selection.subscribed {
@@ -144,14 +149,19 @@ fn entries(names: &Names, list: &List) -> Vec<ListEntry> {
             continue;
         };
         entry.child_info = child_info;
-        // RFC 5819 §2: of what cannot be selected there is no STATUS.
-        entry.status = place
-            .filter(|place| place.rights.contains(Rights::READ))
-            .filter(|_| !list.returns.status.is_empty())
-            .map(|place| status::data(&place.mailbox, &list.returns.status));
+        if let Some(place) = place {
+            // RFC 5819 §2: of what cannot be selected there is no STATUS.
+            if place.rights.contains(Rights::READ) && !list.returns.status.is_empty() {
+                entry.status = Some(status::data(snapshot, place, &list.returns.status)?);
+            }
+            if list.returns.my_rights {
+                entry.my_rights = Some(acl::letters(place.rights));
+            }
+            entry.metadata = metadata::listed(snapshot, user, place, &list.returns.metadata)?;
+        }
         entries.push(entry);
     }
-    entries
+    Ok(entries)
 }
 
 /// LSUB: subscribed names, and with `%` the levels above them, `\Noselect` (RFC 3501 §6.3.9).

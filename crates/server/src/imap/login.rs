@@ -1,6 +1,6 @@
 //! LOGIN and AUTHENTICATE (RFC 9051 §6.2.2, §6.2.3).
 
-use ::imap::{Code, Reply, Status};
+use ::imap::{Capability, Code, Reply, Status};
 use wire::sasl::{Mechanism, Secret};
 
 use super::{Imap, Link};
@@ -14,7 +14,7 @@ pub async fn login(imap: &mut Imap, link: &mut Link, user: &str, password: &Secr
         .login(imap.origin(link), user, password)
         .await;
     let reply = match checked {
-        Ok(identity) => enter(imap, &identity),
+        Ok(identity) => enter(imap, link, &identity),
         Err(refusal) => refused(&refusal),
     };
     link.session.complete(reply);
@@ -55,15 +55,19 @@ fn proceed(imap: &mut Imap, link: &mut Link, outcome: Outcome) {
             link.session.challenge(&challenge);
             return;
         }
-        Outcome::Done(identity) => enter(imap, &identity),
+        Outcome::Done(identity) => enter(imap, link, &identity),
         Outcome::Failed(refusal) => refused(&refusal),
     };
     imap.exchange = None;
     link.session.complete(reply);
 }
 
-fn enter(imap: &mut Imap, identity: &Identity) -> Reply {
+fn enter(imap: &mut Imap, link: &mut Link, identity: &Identity) -> Reply {
     imap.account = Some(identity.account);
+    // RFC 9208 §3.1.1: who may set quotas is told so.
+    if imap.administrator().unwrap_or(false) {
+        link.session.announce(Capability::QuotaSet);
+    }
     Reply::ok("welcome")
 }
 

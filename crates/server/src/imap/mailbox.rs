@@ -112,13 +112,16 @@ pub async fn rename(
     Ok(Reply::ok("renamed"))
 }
 
+/// Whose mailbox with which name gets which one.
+type Passage = ((AccountId, String), String);
+
 /// Whose mailbox is renamed, its name there, and its new one. Between accounts there is no way.
 fn passage(
     snapshot: &Snapshot<'_>,
     user: AccountId,
     from: &str,
     to: &str,
-) -> ::store::Result<Result<((AccountId, String), String), Failure>> {
+) -> ::store::Result<Result<Passage, Failure>> {
     let (old, new) = (access::parse(from), access::parse(to));
     if let (Named::Own(from), Named::Own(to)) = (&old, &new) {
         // A level without a mailbox has a name, too.

@@ -11,6 +11,8 @@
 //! a search may work for [`search::WORK`].
 
 mod access;
+mod acl;
+pub mod admin;
 mod append;
 mod close;
 mod copy;
@@ -22,7 +24,9 @@ mod list;
 mod load;
 mod login;
 mod mailbox;
+mod metadata;
 mod pattern;
+mod quota;
 mod recent;
 mod search;
 mod section;
@@ -127,6 +131,20 @@ impl Imap {
         self.account.ok_or(Failure::Reply(error::NOT_LOGGED_IN))
     }
 
+    /// Whether the configuration names the account as one that sets quotas.
+    fn administrator(&self) -> Result<bool, Failure> {
+        let user = self.account()?;
+        let config = self.shared.config();
+        if config.imap.administrators.is_empty() {
+            return Ok(false);
+        }
+        let account = self
+            .shared
+            .db
+            .glance(|snapshot| snapshot.account_by_id(user))?;
+        Ok(account.is_some_and(|account| config.imap.administrators.contains(&account.address)))
+    }
+
     /// The mailbox selected, as one is in every session that gets here.
     fn selected(&mut self) -> Result<&mut Selected, Failure> {
         self.selected
@@ -158,6 +176,9 @@ impl Imap {
             Command::Lsub { reference, pattern } => {
                 list::lsub(self, link, &reference, &pattern).await
             }
+            Command::Acl(command) => acl::acl(self, link, command).await,
+            Command::Quota(command) => quota::quota(self, link, command).await,
+            Command::Metadata(command) => metadata::metadata(self, link, command).await,
             Command::Namespace => Ok(list::namespace(link)),
             Command::Status { mailbox, items } => status::status(self, link, mailbox, &items).await,
             Command::Append(append) => append::append(self, append).await,
@@ -185,6 +206,11 @@ impl Imap {
         let after = Expunges::after(&command);
         if let Some(selected) = &mut self.selected {
             selected.recheck(&self.shared.db, link);
+        }
+        if after == Expunges::Kept && self.selected.as_ref().is_some_and(|it| it.revoked) {
+            // What may not be told to be expunged yet may not be read either.
+            link.session.complete(error::EXPUNGE_ISSUED);
+            return Ok(());
         }
         if let Some(before) = Expunges::before(&command)
             && let Some(selected) = &mut self.selected

@@ -82,6 +82,8 @@ pub struct Selected {
     pub user: AccountId,
     /// What the user may do there.
     pub rights: Rights,
+    /// The right to read was taken away: what is told from now on is that all is expunged.
+    pub revoked: bool,
     /// Whose.
     pub account: AccountId,
     /// Which.
@@ -110,6 +112,7 @@ impl Selected {
         let mut selected = Selected {
             user,
             rights: place.rights,
+            revoked: false,
             account: place.owner,
             mailbox: place.mailbox.id,
             read_only,
@@ -170,7 +173,9 @@ impl Selected {
             return;
         }
         self.rights = rights;
-        if !rights.contains(Rights::READ) {
+        // Once gone it stays gone until it is selected again: its numbers have no meaning any more.
+        self.revoked |= !rights.contains(Rights::READ);
+        if self.revoked {
             self.view = View::nothing(account, mailbox);
             self.idle = None;
         }

@@ -1,9 +1,10 @@
 //! STATUS (RFC 9051 §6.3.11).
 
 use ::imap::{MailboxName, Reply, StatusData, StatusItem, Untagged};
-use ::store::{Mailbox, Rights};
+use ::store::{AccountId, MailboxId, Rights, Snapshot};
 
-use super::{Answer, Imap, Link, access};
+use super::access::{self, Place};
+use super::{Answer, Imap, Link};
 
 /// Answers from the counts the store keeps, whether or not the mailbox is selected.
 pub async fn status(
@@ -17,8 +18,11 @@ pub async fn status(
         .shared
         .db
         .glance(|snapshot| access::find(snapshot, account, name.as_str(), Rights::READ))?;
-    let mailbox = found.place()?.mailbox;
-    let data = data(&mailbox, items);
+    let place = found.place()?;
+    let data = imap
+        .shared
+        .db
+        .glance(|snapshot| data(snapshot, &place, items))?;
     link.session.untagged(&Untagged::StatusData {
         mailbox: name,
         data,
@@ -27,7 +31,12 @@ pub async fn status(
 }
 
 /// What STATUS tells of a mailbox.
-pub fn data(mailbox: &Mailbox, items: &[StatusItem]) -> StatusData {
+pub fn data(
+    snapshot: &Snapshot<'_>,
+    place: &Place,
+    items: &[StatusItem],
+) -> ::store::Result<StatusData> {
+    let mailbox = &place.mailbox;
     let mut data = StatusData::default();
     for item in items {
         match item {
@@ -38,8 +47,20 @@ pub fn data(mailbox: &Mailbox, items: &[StatusItem]) -> StatusData {
             StatusItem::Unseen => data.unseen = Some(mailbox.unseen),
             StatusItem::Deleted => data.deleted = Some(mailbox.deleted),
             StatusItem::Size => data.size = Some(mailbox.size),
+            // RFC 9208 §4.1.4: in octets, as RFC822.SIZE is.
+            StatusItem::DeletedStorage if mailbox.deleted == 0 => data.deleted_storage = Some(0),
+            StatusItem::DeletedStorage => {
+                let octets = snapshot.deleted_storage(place.owner, mailbox.id)?;
+                data.deleted_storage = Some(octets);
+            }
+            StatusItem::MailboxId => data.mailbox_id = Some(mailbox_id(place.owner, mailbox.id)),
             StatusItem::HighestModSeq => data.highest_modseq = Some(mailbox.highest_modseq),
         }
     }
-    data
+    Ok(data)
+}
+
+/// The identifier of a mailbox (RFC 8474 §4): kept over renames, and never another's, whoever looks.
+pub fn mailbox_id(owner: AccountId, mailbox: MailboxId) -> String {
+    format!("F{}-{}", owner.0, mailbox.0)
 }

@@ -1,0 +1,467 @@
+//! Mailboxes of others, end to end: who may do what (attack A46), what is told across accounts, quotas.
+
+mod imap_client;
+
+use imap_client::Client;
+use testkit::Server;
+
+const MESSAGE: &[u8] = b"Subject: shared\r\n\r\ntext\r\n";
+
+fn server() -> Server {
+    let server = Server::start().expect("start");
+    server.add_domain("example.test").expect("domain");
+    for name in ["owner", "reader", "writer", "stranger"] {
+        server
+            .add_account(&format!("{name}@example.test"))
+            .expect("account");
+    }
+    server
+}
+
+fn login(server: &Server, name: &str) -> Client {
+    Client::login(server, &format!("{name}@example.test"))
+}
+
+/// What a command must be answered, by whoever sends it: `+` OK, `-` NO.
+struct Case {
+    /// `%` is the mailbox.
+    command: &'static str,
+    /// With `lr`.
+    reader: char,
+    /// With `lrswite`.
+    writer: char,
+}
+
+const fn case(command: &'static str, reader: char, writer: char) -> Case {
+    Case {
+        command,
+        reader,
+        writer,
+    }
+}
+
+/// Commands that name a mailbox.
+const NAMING: &[Case] = &[
+    case("SELECT %", '+', '+'),
+    case("EXAMINE %", '+', '+'),
+    case(
+        "STATUS % (MESSAGES UIDNEXT UIDVALIDITY SIZE UNSEEN DELETED)",
+        '+',
+        '+',
+    ),
+    case("CREATE %/below", '-', '-'),
+    case("DELETE %", '-', '-'),
+    case("RENAME % %x", '-', '-'),
+    case("SUBSCRIBE %", '+', '+'),
+    case("UNSUBSCRIBE %", '+', '+'),
+    case(
+        "LIST \"\" % RETURN (SUBSCRIBED CHILDREN STATUS (MESSAGES) MYRIGHTS METADATA /shared/comment)",
+        '+',
+        '+',
+    ),
+    case("LSUB \"\" %", '+', '+'),
+    case("MYRIGHTS %", '+', '+'),
+    case("GETACL %", '-', '-'),
+    case("SETACL % stranger@example.test lr", '-', '-'),
+    case("DELETEACL % reader@example.test", '-', '-'),
+    case("LISTRIGHTS % reader@example.test", '-', '-'),
+    case("GETQUOTAROOT %", '+', '+'),
+    case("GETMETADATA % /shared/comment", '+', '+'),
+    case("SETMETADATA % (/private/comment \"mine\")", '+', '+'),
+    case("SETMETADATA % (/shared/comment \"ours\")", '-', '+'),
+];
+
+/// Commands on a selected mailbox of one's own that put messages into another.
+const INTO: &[Case] = &[
+    case("COPY 1 %", '-', '+'),
+    case("UID COPY 1 %", '-', '+'),
+    case("MOVE 1 %", '-', '+'),
+    case("UID MOVE 2 %", '-', '+'),
+];
+
+/// Commands on the mailbox itself, selected.
+const SELECTED: &[Case] = &[
+    case("NOOP", '+', '+'),
+    case("CHECK", '+', '+'),
+    case("FETCH 1 (FLAGS ENVELOPE BODY.PEEK[])", '+', '+'),
+    case("UID FETCH 1 (BODY[])", '+', '+'),
+    case("SEARCH ALL", '+', '+'),
+    case("UID SEARCH SUBJECT shared", '+', '+'),
+    case("STORE 1 +FLAGS (\\Seen)", '-', '+'),
+    case("STORE 1 +FLAGS (\\Flagged)", '-', '+'),
+    case("STORE 1 FLAGS.SILENT ($Label)", '-', '+'),
+    case("UID STORE 1 +FLAGS (\\Deleted)", '-', '+'),
+    case("COPY 1 Archive", '+', '+'),
+    case("UID MOVE 2 Archive", '-', '+'),
+    case("UID EXPUNGE 1", '-', '+'),
+    case("EXPUNGE", '-', '+'),
+    case("CLOSE", '+', '+'),
+];
+
+/// A mailbox of the owner with three messages, shared with reader and writer.
+fn share(owner: &mut Client, name: &str) {
+    owner.ok(&format!("CREATE {name}"));
+    for _ in 0..3 {
+        assert!(owner.append(name, MESSAGE).ok());
+    }
+    owner.ok(&format!("SETACL {name} reader@example.test lr"));
+    owner.ok(&format!("SETACL {name} writer@example.test lrswite"));
+}
+
+fn other(name: &str) -> String {
+    format!("\"Other Users/owner@example.test/{name}\"")
+}
+
+fn check(client: &mut Client, command: &str, want: char, who: &str) {
+    let answer = client.command(command);
+    assert_eq!(
+        answer.ok(),
+        want == '+',
+        "{who}: {command:?} was answered {}",
+        answer.tagged
+    );
+}
+
+fn command(case: &Case, name: &str) -> String {
+    let name = other(name);
+    // A name in quotes goes on inside of them.
+    let inner = name.trim_end_matches('"');
+    case.command
+        .replace("%/below", &format!("{inner}/below\""))
+        .replace("%x", &format!("{inner}x\""))
+        .replace('%', &name)
+}
+
+#[test]
+fn a46_each_command_asks_for_its_right() {
+    let server = server();
+    let mut owner = login(&server, "owner");
+    for (number, who) in ["reader", "writer"].into_iter().enumerate() {
+        let want = |case: &Case| {
+            if number == 0 {
+                case.reader
+            } else {
+                case.writer
+            }
+        };
+        let mut client = login(&server, who);
+        for (nth, case) in NAMING.iter().enumerate() {
+            let name = format!("n{number}-{nth}");
+            share(&mut owner, &name);
+            check(&mut client, &command(case, &name), want(case), who);
+        }
+        share(&mut owner, &format!("into{number}"));
+        for _ in 0..3 {
+            assert!(client.append("INBOX", MESSAGE).ok());
+        }
+        client.ok("SELECT INBOX");
+        for case in INTO {
+            check(
+                &mut client,
+                &command(case, &format!("into{number}")),
+                want(case),
+                who,
+            );
+        }
+        let answer = client.append(&other(&format!("into{number}")), MESSAGE);
+        assert_eq!(answer.ok(), number == 1, "{}", answer.tagged);
+        let name = format!("selected{number}");
+        share(&mut owner, &name);
+        client.ok(&format!("SELECT {}", other(&name)));
+        for case in SELECTED {
+            check(&mut client, case.command, want(case), who);
+        }
+    }
+}
+
+#[test]
+fn a46_what_may_not_be_seen_is_answered_like_what_is_not_there() {
+    let server = server();
+    let mut owner = login(&server, "owner");
+    owner.ok("CREATE there");
+    assert!(owner.append("there", MESSAGE).ok());
+    owner.ok("SETMETADATA there (/shared/comment \"x\")");
+    let mut stranger = login(&server, "stranger");
+    assert!(stranger.append("INBOX", MESSAGE).ok());
+    stranger.ok("SELECT INBOX");
+    for case in NAMING.iter().chain(INTO) {
+        if case.command.starts_with("SELECT") || case.command.starts_with("EXAMINE") {
+            continue;
+        }
+        let answers: Vec<String> = ["there", "gone"]
+            .into_iter()
+            .map(|name| {
+                let answer = stranger.command(&command(case, name));
+                format!("{:?} {}", answer.lines(), answer.tagged).replace("there", "gone")
+            })
+            .collect();
+        assert_eq!(answers[0], answers[1], "{}", case.command);
+        // Nor is it told whether there is such an account.
+        let nobody = command(case, "gone").replace("owner@example.test", "nobody@example.test");
+        let answer = stranger.command(&nobody);
+        let told = format!("{:?} {}", answer.lines(), answer.tagged).replace("nobody@", "owner@");
+        assert_eq!(answers[1], told, "{}", case.command);
+    }
+    for command in ["SELECT", "EXAMINE"] {
+        let there = stranger.no(&format!("{command} {}", other("there"))).tagged;
+        let gone = stranger.no(&format!("{command} {}", other("gone"))).tagged;
+        assert_eq!(there, gone);
+    }
+    let there = stranger.append(&other("there"), MESSAGE).tagged;
+    let gone = stranger.append(&other("gone"), MESSAGE).tagged;
+    assert_eq!(there, gone);
+    assert!(
+        stranger
+            .ok("LIST \"\" *")
+            .with("LIST")
+            .iter()
+            .all(|line| !line.contains("Other"))
+    );
+}
+
+#[test]
+fn a46_rights_taken_away_are_gone_in_the_same_session() {
+    let server = server();
+    let mut owner = login(&server, "owner");
+    share(&mut owner, "shared");
+    let name = other("shared");
+    let mut writer = login(&server, "writer");
+    for case in SELECTED
+        .iter()
+        .filter(|case| case.command != "NOOP" && case.command != "CHECK")
+    {
+        writer.ok(&format!("SELECT {name}"));
+        owner.ok("DELETEACL shared writer@example.test");
+        let answer = writer.command(case.command);
+        for line in answer.lines() {
+            assert!(!line.contains("Subject"), "{}: {line}", case.command);
+            assert!(!line.contains("ENVELOPE"), "{}: {line}", case.command);
+        }
+        assert!(!answer.tagged.contains("COPYUID"), "{}", answer.tagged);
+        writer.no(&format!("SELECT {name}"));
+        let status = owner.ok("STATUS shared (MESSAGES DELETED)").lines();
+        assert_eq!(
+            status,
+            ["STATUS shared (MESSAGES 3 DELETED 0)"],
+            "{}",
+            case.command
+        );
+        owner.ok("SETACL shared writer@example.test lrswite");
+    }
+}
+
+#[test]
+fn changes_of_one_account_are_told_to_another_that_idles() {
+    let server = server();
+    let mut owner = login(&server, "owner");
+    share(&mut owner, "shared");
+    let mut reader = login(&server, "reader");
+    reader.ok(&format!("SELECT {}", other("shared")));
+    reader.send("IDLE");
+    assert!(
+        reader
+            .connection
+            .answer()
+            .expect("continues")
+            .starts_with('+')
+    );
+    assert!(owner.append("shared", MESSAGE).ok());
+    let told = reader
+        .connection
+        .answers_until(|line| line.ends_with("EXISTS"))
+        .expect("told");
+    assert_eq!(told.last().map(String::as_str), Some("* 4 EXISTS"));
+    owner.ok("SELECT shared");
+    owner.ok("STORE 1 FLAGS (\\Seen \\Flagged)");
+    let told = reader
+        .connection
+        .answers_until(|line| line.contains("FETCH"))
+        .expect("told");
+    assert_eq!(
+        told.last().map(String::as_str),
+        Some("* 1 FETCH (UID 1 FLAGS (\\Flagged))")
+    );
+    // The right is taken away while it idles.
+    owner.ok("DELETEACL shared reader@example.test");
+    let told = reader
+        .connection
+        .answers_until(|line| line == "* 1 EXPUNGE")
+        .expect("told");
+    assert_eq!(
+        told.iter().filter(|line| line.ends_with("EXPUNGE")).count(),
+        4
+    );
+}
+
+#[test]
+fn the_owner_pays_for_what_others_put_there() {
+    let server = server();
+    server.set_quota("owner@example.test", 200).expect("quota");
+    let mut owner = login(&server, "owner");
+    owner.ok("CREATE shared");
+    owner.ok("SETACL shared writer@example.test lrswite");
+    let mut writer = login(&server, "writer");
+    for _ in 0..10 {
+        assert!(writer.append("INBOX", MESSAGE).ok());
+    }
+    writer.ok("SELECT INBOX");
+    let name = other("shared");
+    writer.ok(&format!("COPY 1:8 {name}"));
+    assert_eq!(writer.no(&format!("COPY 9:10 {name}")).code(), "OVERQUOTA");
+    assert_eq!(writer.no(&format!("MOVE 9:10 {name}")).code(), "OVERQUOTA");
+    assert_eq!(writer.append(&name, MESSAGE).code(), "OVERQUOTA");
+    let quota = writer.ok(&format!("GETQUOTAROOT {name}")).lines();
+    assert_eq!(quota[1], "QUOTA owner@example.test (STORAGE 1 0)");
+    assert_eq!(
+        owner.ok("STATUS shared (MESSAGES)").lines(),
+        ["STATUS shared (MESSAGES 8)"]
+    );
+    // Taken back by MOVE, the room is free again.
+    writer.ok(&format!("SELECT {name}"));
+    writer.ok("MOVE 1:8 INBOX");
+    assert_eq!(
+        owner.ok("STATUS shared (MESSAGES SIZE)").lines(),
+        ["STATUS shared (MESSAGES 0 SIZE 0)"]
+    );
+    assert_eq!(
+        writer.ok("STATUS INBOX (MESSAGES)").lines(),
+        ["STATUS INBOX (MESSAGES 18)"]
+    );
+}
+
+#[test]
+fn administrators_set_quotas() {
+    let server = Server::builder()
+        .setting("imap.administrators", "[\"admin@example.test\"]")
+        .start()
+        .expect("start");
+    server.add_domain("example.test").expect("domain");
+    server.add_account("admin@example.test").expect("account");
+    server.add_account("user@example.test").expect("account");
+    let mut admin = Client::login(&server, "admin@example.test");
+    let mut user = Client::login(&server, "user@example.test");
+    let announced = |client: &mut Client| {
+        let lines = client.ok("CAPABILITY").lines();
+        lines[0].split(' ').any(|word| word == "QUOTASET")
+    };
+    assert!(announced(&mut admin));
+    assert!(!announced(&mut user));
+    // RFC 9208 §4.1.3: what is not named is not limited any more.
+    assert_eq!(
+        admin
+            .ok("SETQUOTA user@example.test (STORAGE 512 MESSAGE 2 MAILBOX 7)")
+            .lines(),
+        ["QUOTA user@example.test (STORAGE 0 512 MESSAGE 0 2 MAILBOX 6 7)"]
+    );
+    user.ok("CREATE one");
+    assert_eq!(user.no("CREATE two").code(), "OVERQUOTA");
+    assert!(user.append("INBOX", MESSAGE).ok());
+    assert!(user.append("INBOX", MESSAGE).ok());
+    assert_eq!(user.append("INBOX", MESSAGE).code(), "OVERQUOTA");
+    server
+        .deliver("user@example.test", MESSAGE)
+        .expect_err("over the quota of messages");
+    assert_eq!(
+        admin.ok("SETQUOTA user@example.test (STORAGE 512)").lines(),
+        ["QUOTA user@example.test (STORAGE 1 512)"]
+    );
+    user.ok("CREATE two");
+    assert!(user.append("INBOX", MESSAGE).ok());
+    admin.no("SETQUOTA user@example.test (BICYCLES 1)");
+    assert_eq!(
+        admin.no("SETQUOTA nobody@example.test ()").code(),
+        "NONEXISTENT"
+    );
+    assert_eq!(user.no("SETQUOTA user@example.test ()").code(), "NOPERM");
+}
+
+#[test]
+fn an_address_given_to_somebody_new_grants_nothing() {
+    let server = server();
+    let mut owner = login(&server, "owner");
+    share(&mut owner, "shared");
+    server
+        .cli(&["account", "remove", "reader@example.test"])
+        .expect("removed");
+    server.add_account("reader@example.test").expect("account");
+    let mut reader = login(&server, "reader");
+    reader.no(&format!("SELECT {}", other("shared")));
+    assert_eq!(
+        owner.ok("GETACL shared").lines(),
+        ["ACL shared owner@example.test lrswipkxteacd writer@example.test lrswited"]
+    );
+}
+
+#[test]
+fn anyone_is_everybody_of_the_domain() {
+    let server = server();
+    server.add_domain("elsewhere.test").expect("domain");
+    server
+        .add_account("tenant@elsewhere.test")
+        .expect("account");
+    let mut owner = login(&server, "owner");
+    share(&mut owner, "shared");
+    owner.ok("SETACL shared anyone lr");
+    owner.ok("SETACL shared -reader@example.test r");
+    login(&server, "stranger").ok(&format!("SELECT {}", other("shared")));
+    let mut reader = login(&server, "reader");
+    assert_eq!(
+        reader.no(&format!("SELECT {}", other("shared"))).code(),
+        "NOPERM"
+    );
+    let mut tenant = Client::login(&server, "tenant@elsewhere.test");
+    tenant.no(&format!("SELECT {}", other("shared")));
+    assert!(
+        tenant
+            .ok("LIST \"\" *")
+            .lines()
+            .iter()
+            .all(|line| !line.contains("Other"))
+    );
+}
+
+#[test]
+fn an_administrator_shares_and_limits() {
+    let server = server();
+    let grant = ["mailbox", "grant", "owner@example.test", "INBOX"];
+    server
+        .cli(&[&grant[..], &["reader@example.test"]].concat())
+        .expect("grant");
+    server
+        .cli(&[
+            "metadata",
+            "set",
+            "/shared/admin",
+            "mailto:root@example.test",
+        ])
+        .expect("metadata");
+    server
+        .cli(&["account", "limit", "owner@example.test", "mailbox", "6"])
+        .expect("limit");
+    let shares = server
+        .cli(&["mailbox", "shares", "owner@example.test", "--json"])
+        .expect("shares");
+    assert!(shares.contains("\"rights\": \"lrs\""), "{shares}");
+    let mut reader = login(&server, "reader");
+    reader.ok(&format!("SELECT {}", other("INBOX")));
+    assert_eq!(
+        reader.ok("GETMETADATA \"\" /shared/admin").lines(),
+        ["METADATA \"\" (/shared/admin \"mailto:root@example.test\")"]
+    );
+    assert_eq!(
+        login(&server, "owner").no("CREATE more").code(),
+        "OVERQUOTA"
+    );
+    server
+        .cli(&[
+            "mailbox",
+            "revoke",
+            "owner@example.test",
+            "INBOX",
+            "reader@example.test",
+        ])
+        .expect("revoke");
+    reader.no(&format!("SELECT {}", other("INBOX")));
+    let wrong = server.cli(&[&grant[..], &["reader@example.test", "lrq"]].concat());
+    assert!(wrong.is_err());
+}
