@@ -119,6 +119,7 @@ impl Tx<'_> {
                     domain: found.domain,
                     lane: lane(found.priority),
                     due: self.now,
+                    forced: true,
                 });
                 return Ok(true);
             }

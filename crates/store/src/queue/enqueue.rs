@@ -42,6 +42,7 @@ impl Tx<'_> {
                 domain: recipient.domain.clone(),
                 lane: lane(envelope.priority),
                 due,
+                forced: false,
             });
         }
         Ok(id)

@@ -54,6 +54,7 @@ impl Snapshot<'_> {
                     domain: row.text(0)?.to_owned(),
                     lane: row.int(1)? as i8,
                     due: row.int(2)?,
+                    forced: false,
                 })
             },
         )
@@ -332,7 +333,7 @@ fn recipient(row: &dyn Row) -> Result<LeasedRecipient> {
         domain: row.text(5)?.to_owned(),
         due: row.int(6)?,
         attempts: row.u32(7)?,
-        warned: row.int(8)? != 0,
+        warned: Warned::from_bits(row.int(8)?),
         last,
     })
 }

@@ -29,8 +29,8 @@ pub struct Settlement {
     pub attempt: Option<AttemptRecord>,
     /// What happens now.
     pub verdict: Verdict,
-    /// Whether its sender has been told of the delay, now or before.
-    pub warned: bool,
+    /// Of what its sender has been told, now or before.
+    pub warned: Warned,
 }
 
 /// A recipient's row as settling needs it.
@@ -134,7 +134,7 @@ impl Tx<'_> {
                 i64::from(state),
                 due,
                 attempts,
-                settlement.warned,
+                settlement.warned.bits(),
                 last.map(|record| record.at),
                 last.map(|record| record.status.as_str()),
                 last.map(|record| record.reply.as_deref().unwrap_or(&record.why)),
@@ -146,6 +146,7 @@ impl Tx<'_> {
                 domain: row.domain,
                 lane: row.lane,
                 due,
+                forced: false,
             });
         }
         Ok(())

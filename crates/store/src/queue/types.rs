@@ -179,6 +179,28 @@ pub struct NewRecipient {
     pub domain: String,
 }
 
+/// Of what the sender of a recipient has been told while it waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Warned {
+    /// That it takes long.
+    pub delay: bool,
+    /// That the time has passed by which the sender wanted it delivered (RFC 2852 §4.1.3).
+    pub deadline: bool,
+}
+
+impl Warned {
+    pub(crate) fn bits(self) -> i64 {
+        i64::from(self.delay) | i64::from(self.deadline) << 1
+    }
+
+    pub(crate) fn from_bits(bits: i64) -> Warned {
+        Warned {
+            delay: bits & 1 != 0,
+            deadline: bits & 2 != 0,
+        }
+    }
+}
+
 /// A recipient under a lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeasedRecipient {
@@ -198,8 +220,8 @@ pub struct LeasedRecipient {
     pub due: Timestamp,
     /// How often it has been tried.
     pub attempts: u32,
-    /// Whether its sender has been told of the delay.
-    pub warned: bool,
+    /// Of what its sender has been told.
+    pub warned: Warned,
     /// The last attempt.
     pub last: Option<LastAttempt>,
 }

@@ -16,11 +16,13 @@ pub struct Due {
     pub lane: i8,
     /// The earliest time.
     pub due: Timestamp,
+    /// Somebody wants it tried now, whatever is known of the destination.
+    pub forced: bool,
 }
 
 /// What became due since it was last asked. One entry per destination, however much happens.
 pub struct QueueWatch {
-    pending: Mutex<HashMap<String, (i8, Timestamp)>>,
+    pending: Mutex<HashMap<String, (i8, Timestamp, bool)>>,
     notify: Arc<dyn Notify>,
 }
 
@@ -29,7 +31,12 @@ impl QueueWatch {
     pub fn take(&self) -> Vec<Due> {
         std::mem::take(&mut *lock(&self.pending))
             .into_iter()
-            .map(|(domain, (lane, due))| Due { domain, lane, due })
+            .map(|(domain, (lane, due, forced))| Due {
+                domain,
+                lane,
+                due,
+                forced,
+            })
             .collect()
     }
 
@@ -37,9 +44,10 @@ impl QueueWatch {
         let mut pending = lock(&self.pending);
         let entry = pending
             .entry(due.domain.clone())
-            .or_insert((due.lane, due.due));
+            .or_insert((due.lane, due.due, due.forced));
         entry.0 = entry.0.min(due.lane);
         entry.1 = entry.1.min(due.due);
+        entry.2 |= due.forced;
     }
 }
 
