@@ -179,6 +179,7 @@ fn describe(request: &Request) -> Option<String> {
         Request::DomainAdd { name } => format!("domain add {name}"),
         Request::Dkim(request) => return request.describe(),
         Request::Sharing(request) => return request.describe(),
+        Request::Queue(request) => return request.describe(),
         Request::DomainRemove { name } => format!("domain remove {name}"),
         Request::AccountAdd { accounts } => match accounts.as_slice() {
             [one] => format!("account add {}", one.address),

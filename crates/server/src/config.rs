@@ -50,6 +50,8 @@ pub struct Config {
     pub imap: ImapOptions,
     /// How mail from other servers is judged.
     pub reception: crate::judge::Options,
+    /// How outgoing mail is tried.
+    pub queue: crate::courier::QueueOptions,
     /// Name servers.
     pub dns: DnsOptions,
     /// How mail leaves.
@@ -205,6 +207,8 @@ pub struct Limits {
     pub connections_per_network: usize,
     /// Recipients of one message. RFC 5321 §4.5.3.1.8 asks for 100 at least.
     pub recipients: usize,
+    /// What an account may send to other servers in a day.
+    pub daily: crate::pipeline::daily::Daily,
 }
 
 impl Default for Limits {
@@ -218,6 +222,11 @@ impl Default for Limits {
             // A household or small office behind one address.
             connections_per_network: 50,
             recipients: 1_000,
+            // More than anybody writes, and less than whoever steals a password wants.
+            daily: crate::pipeline::daily::Daily {
+                messages: 1_000,
+                strangers: 200,
+            },
         }
     }
 }

@@ -7,7 +7,6 @@ mod budget;
 mod certificate;
 mod cli;
 mod config;
-#[allow(dead_code)] // Until the scheduler uses it.
 mod courier;
 mod db;
 #[allow(dead_code, reason = "what is built on it comes next")]

@@ -27,6 +27,8 @@ pub enum Request {
     Dkim(crate::sign::admin::Request),
     /// About reports of other servers.
     Reports(crate::reports::admin::Request),
+    /// About the queue.
+    Queue(crate::courier::admin::Request),
     /// Removes a domain without accounts and aliases.
     DomainRemove {
         /// Its name.
@@ -290,6 +292,7 @@ pub fn execute(store: &Store, request: Request) -> Result<Answer> {
         Request::Reports(request) => crate::reports::admin::execute(store, request),
         Request::Sharing(request) => crate::imap::admin::execute(store, request),
         Request::Dkim(request) => crate::sign::admin::execute(store, request),
+        Request::Queue(request) => crate::courier::admin::execute(store, request),
         Request::DomainRemove { name } => write(store, move |tx| tx.remove_domain(&name)),
         Request::DomainList => domains(store),
         Request::AccountAdd { accounts } => add_accounts(store, accounts),

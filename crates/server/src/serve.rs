@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 
 use crate::admin;
 use crate::config::{self, Config};
+use crate::courier::Courier;
 use crate::db::{self, Db};
 use crate::dns::{self, Dns};
 use crate::listen::{self, Bound};
@@ -172,6 +173,7 @@ async fn serve(config: Config, store: Store, ready: impl FnOnce()) -> Result<(),
     listeners.spawn(maintain(Arc::clone(&shared)));
     listeners.spawn(crate::certificate::watch(Arc::clone(&shared)));
     listeners.spawn(crate::sign::tend::run(Arc::clone(&shared)));
+    let courier = Courier::start(&shared);
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         hostname = shared.config().hostname,
@@ -189,10 +191,11 @@ async fn serve(config: Config, store: Store, ready: impl FnOnce()) -> Result<(),
     }
     listeners.shutdown().await;
     shared.sessions.stop();
-    if tokio::time::timeout(GRACE, shared.sessions.ended())
-        .await
-        .is_err()
-    {
+    let (ended, ()) = tokio::join!(
+        tokio::time::timeout(GRACE, shared.sessions.ended()),
+        courier.stop(GRACE)
+    );
+    if ended.is_err() {
         tracing::warn!(
             sessions = shared.sessions.len(),
             "cut: they did not end in time"
@@ -264,6 +267,7 @@ fn reload(shared: &Shared) {
         proxy: new.proxy,
         imap: new.imap,
         reception: new.reception,
+        queue: new.queue,
         ..Config::clone(&old)
     };
     shared.set_config(config);

@@ -150,6 +150,8 @@ replies! {
     INTERNAL = 451 4 . 3 . 0 "Local error, try again later";
     /// The store is busy.
     BUSY = 451 4 . 3 . 2 "Busy, try again later";
+    /// The account has sent as much as it may in a day; the text says how much that is.
+    DAILY_LIMIT = 450 4 . 7 . 1 "You have sent as much as you may in a day";
     /// No more recipients in this transaction (RFC 5321 §4.5.3.1.10).
     TOO_MANY_RECIPIENTS = 452 4 . 5 . 3 "Too many recipients";
     /// The disk of the server is full.

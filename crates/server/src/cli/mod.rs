@@ -24,6 +24,7 @@ mod mailbox;
 mod maintenance;
 mod metadata;
 mod mime;
+mod queue;
 mod reports;
 mod send;
 mod setup;
@@ -76,6 +77,9 @@ enum Command {
     /// Manage the keys that sign a domain's mail
     #[command(subcommand)]
     Dkim(dkim::Command),
+    /// Look at mail that waits for other servers, and decide about it
+    #[command(subcommand)]
+    Queue(queue::Command),
     /// Say what belongs into the DNS
     #[command(subcommand)]
     Dns(dns::Command),
@@ -163,6 +167,7 @@ fn run(command: Command, context: &Context) -> Result<ExitCode> {
         Command::Setup(arguments) => setup::run(arguments, context)?,
         Command::Demo(arguments) => demo::run(arguments)?,
         Command::Domain(command) => domain::run(command, context)?,
+        Command::Queue(command) => queue::run(command, context)?,
         Command::Dkim(command) => return dkim::run(command, context),
         Command::Dns(command) => dns::run(command, context)?,
         Command::Reports(command) => reports::run(command, context)?,

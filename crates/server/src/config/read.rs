@@ -5,6 +5,7 @@
 
 mod imap;
 mod outbound;
+mod queue;
 mod reception;
 mod smtp;
 
@@ -29,6 +30,7 @@ const TOP: &[&str] = &[
     "limits",
     "imap",
     "reception",
+    "queue",
     "dns",
     "courier",
     "route",
@@ -63,6 +65,7 @@ pub(super) fn config(text: &str, file: &Path) -> Result<Config, Vec<Mistake>> {
     let limits = reader.limits(&top);
     let imap = reader.imap(&top);
     let reception = reader.reception(&top);
+    let queue = reader.queue(&top);
     let dns = reader.dns(&top);
     let courier = reader.courier(&top);
     let routes = reader.routes(&top);
@@ -90,6 +93,7 @@ pub(super) fn config(text: &str, file: &Path) -> Result<Config, Vec<Mistake>> {
                 limits,
                 imap,
                 reception,
+                queue,
                 dns,
                 courier,
                 routes,
@@ -365,6 +369,8 @@ impl<'a> Reader<'a> {
             "connections",
             "connections_per_network",
             "recipients",
+            "messages_per_day",
+            "strangers_per_day",
         ];
         let Some(table) = self.table(top, "limits", &keys) else {
             return limits;
@@ -384,6 +390,14 @@ impl<'a> Reader<'a> {
         // RFC 5321 §4.5.3.1.8: at least 100 recipients.
         if let Some(number) = self.integer(&table, "recipients", 100..=100_000) {
             limits.recipients = usize::try_from(number).unwrap_or(usize::MAX);
+        }
+        for (key, limit) in [
+            ("messages_per_day", &mut limits.daily.messages),
+            ("strangers_per_day", &mut limits.daily.strangers),
+        ] {
+            *limit = self
+                .integer(&table, key, 0..=1_000_000_000)
+                .unwrap_or(*limit);
         }
         if limits.memory < limits.message_size.saturating_mul(2) {
             let at = table

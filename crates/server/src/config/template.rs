@@ -74,6 +74,22 @@ connections = 16000
 connections_per_network = 50
 # Recipients of one message.
 recipients = 1000
+# What an account may send to other servers in 24 hours: messages, and recipients it has never written to; 0 is unlimited.
+# `waxwing account limits` sets others for single accounts.
+messages_per_day = 1000
+strangers_per_day = 200
+
+[queue]
+# How long mail to other servers is tried, and after which time its senders are told of a delay.
+#give_up = "5d"
+#warn_after = "4h"
+# The pause after the first failure; each further one is twice as long, up to the longest.
+#retry = "5m"
+#retry_most = "3h"
+# Attempts at the same time, in all and for one destination; attempts a minute for one destination, 0 is unlimited.
+#concurrency = 200
+#per_destination = 20
+#rate_per_minute = 0
 
 [imap]
 # Accounts that may set quotas over IMAP.

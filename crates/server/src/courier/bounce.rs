@@ -169,7 +169,10 @@ async fn one(
         reverse_path: String::new(),
         recipients: vec![to.to_owned()],
     };
-    let content = shared.db.ingest(meta, vec![top.into_bytes(), octets]).await?;
+    let content = shared
+        .db
+        .ingest(meta, vec![top.into_bytes(), octets])
+        .await?;
     let (expires, _) = config.queue.times(now);
     tracing::info!(id, about = about.trace_id, ?to, kind = ?group, "notification");
     let envelope = QueuedEnvelope {
@@ -299,7 +302,7 @@ impl Notice<'_> {
         let message = Message::parse(self.message);
         let root = message.root();
         let subject = root
-            .field("Subject")
+            .field(mime::Name::Subject)
             .map(|field| field.text().into_owned())
             .unwrap_or_default();
         let subject: String = subject.chars().take(SUBJECT).collect();
@@ -324,7 +327,7 @@ impl Notice<'_> {
             // RFC 3834 §5
             .raw_field("Auto-Submitted: auto-replied");
         let ids = root
-            .field("Message-ID")
+            .field(mime::Name::MessageId)
             .map(|field| field.ids())
             .unwrap_or_default();
         if let Some(id) = ids.into_iter().next() {
@@ -339,7 +342,8 @@ impl Notice<'_> {
             PartBuilder::raw(status, self.status()),
         ];
         parts.extend(self.returned(&root));
-        let report = PartBuilder::multipart("report", parts).param("report-type", "delivery-status");
+        let report =
+            PartBuilder::multipart("report", parts).param("report-type", "delivery-status");
         let transport = match self.message.is_ascii() {
             true => Transport::SevenBit,
             false => Transport::EightBit,
@@ -371,7 +375,8 @@ impl Notice<'_> {
             .to_vec();
         let utf8 = !header.is_ascii();
         // Lines that no transport but BINARYMIME carries stay here.
-        let binary = self.about.body == BodyKind::Binary || memchr::memchr(0, self.message).is_some();
+        let binary =
+            self.about.body == BodyKind::Binary || memchr::memchr(0, self.message).is_some();
         if self.message.len() <= limit && !binary {
             return Some(match utf8 {
                 true => PartBuilder::raw("message/global", self.message),
@@ -478,7 +483,11 @@ impl Notice<'_> {
         if let Some(envid) = &self.about.envid {
             field("Original-Envelope-Id", envid, &mut out);
         }
-        field("Reporting-MTA", &format!("dns; {}", self.hostname), &mut out);
+        field(
+            "Reporting-MTA",
+            &format!("dns; {}", self.hostname),
+            &mut out,
+        );
         let date = |at: Timestamp| DateTime::from_timestamp(at, 0).to_string();
         field("Arrival-Date", &date(self.about.received), &mut out);
         if let Some(by) = self.about.deliver_by {
@@ -488,7 +497,11 @@ impl Notice<'_> {
         for told in self.told {
             out.push_str("\r\n");
             if let Some(original) = &told.original {
-                field("Original-Recipient", &original_of(original, global), &mut out);
+                field(
+                    "Original-Recipient",
+                    &original_of(original, global),
+                    &mut out,
+                );
             }
             field("Final-Recipient", &typed(&told.address, global), &mut out);
             field("Action", told.action.name(), &mut out);
@@ -547,7 +560,13 @@ fn original_of(original: &str, global: bool) -> String {
 /// Without controls, so that nothing looks like another line.
 fn clean(text: &str) -> String {
     text.chars()
-        .map(|letter| if letter.is_control() || matches!(letter, '\u{2028}' | '\u{2029}') { ' ' } else { letter })
+        .map(|letter| {
+            if letter.is_control() || matches!(letter, '\u{2028}' | '\u{2029}') {
+                ' '
+            } else {
+                letter
+            }
+        })
         .collect()
 }
 

@@ -138,7 +138,9 @@ impl Destination {
             Sign::Alive => self.failures = 0,
             Sign::Busy => {
                 self.limit = (self.limit / 2).max(1);
-                self.not_before = self.not_before.max(now.saturating_add(spread(PAUSE, jitter)));
+                self.not_before = self
+                    .not_before
+                    .max(now.saturating_add(spread(PAUSE, jitter)));
             }
             Sign::Down => {
                 self.limit = BEGIN;

@@ -3,12 +3,37 @@
 //! `schedule` decides what is tried when and keeps destinations apart; [`attempt`] is one try; `settle` writes down what
 //! came of it, together with what the sender is told (`bounce`), in one transaction.
 
+pub mod admin;
+mod bounce;
+mod destination;
+mod options;
+mod schedule;
+mod settle;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use store::{NotifyOn, QueueId, QueuedEnvelope, Timestamp};
 
 use crate::shared::Shared;
+
+pub use bounce::{Action, Report, Told, prepare};
+pub use options::QueueOptions;
+pub use schedule::Courier;
+
+/// Where mail for an address is routed by: its domain in A-labels and lower case, or its literal in brackets. None when it
+/// is no address.
+pub fn destination_of(address: &str) -> Option<String> {
+    use smtp::address::{Domain, Mailbox};
+    let mailbox = Mailbox::parse(address.as_bytes(), true).ok()?;
+    match mailbox.domain() {
+        Domain::Name(name) => idna::domain_to_ascii(name)
+            .ok()
+            .filter(|name| !name.is_empty()),
+        Domain::Ipv4(ip) => Some(format!("[{ip}]")),
+        Domain::Ipv6(ip) => Some(format!("[IPv6:{ip}]")),
+    }
+}
 
 /// One message for recipients at one destination.
 #[derive(Debug, Clone)]

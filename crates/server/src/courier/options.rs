@@ -66,10 +66,7 @@ pub(super) fn spread(pause: Timestamp, jitter: u64) -> Timestamp {
     let fifth = pause / 5;
     let width = fifth.saturating_mul(2).saturating_add(1).max(1);
     let shift = i64::try_from(jitter % width.unsigned_abs()).unwrap_or(0);
-    pause
-        .saturating_sub(fifth)
-        .saturating_add(shift)
-        .max(1)
+    pause.saturating_sub(fifth).saturating_add(shift).max(1)
 }
 
 fn seconds(duration: Duration) -> Timestamp {

@@ -23,7 +23,6 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::destination::{Destination, Sign};
-use super::options::QueueOptions;
 use super::settle::{self, Tried};
 use super::{Attempt, Job, JobRecipient, Outcome, attempt};
 use crate::budget::Budget;
@@ -176,11 +175,7 @@ impl Scheduler {
     /// Takes back what was under way when the last process ended, and learns who waits.
     async fn begin(&mut self) -> store::Result<()> {
         let owner = Arc::clone(&self.owner);
-        let back = self
-            .shared
-            .db
-            .write(move |tx| tx.take_back(&owner))
-            .await?;
+        let back = self.shared.db.write(move |tx| tx.take_back(&owner)).await?;
         if back > 0 {
             tracing::info!(
                 recipients = back,
@@ -446,10 +441,7 @@ impl Scheduler {
             return;
         }
         self.attended = Some(Instant::now());
-        let due = self
-            .shared
-            .db
-            .glance(|snapshot| snapshot.queue_attention());
+        let due = self.shared.db.glance(|snapshot| snapshot.queue_attention());
         match due {
             Ok(Some(at)) if at <= now => {}
             Ok(_) => return,
@@ -555,7 +547,11 @@ async fn try_once(shared: &Arc<Shared>, job: Job) -> Result<Vec<Attempt>, String
     match tokio::time::timeout(ATTEMPT, task.join_next()).await {
         Ok(Some(Ok(attempts))) => Ok(attempts),
         Ok(ended) => {
-            tracing::error!(queue, ?ended, "an attempt to deliver failed by a fault of ours");
+            tracing::error!(
+                queue,
+                ?ended,
+                "an attempt to deliver failed by a fault of ours"
+            );
             Err("an internal error".to_owned())
         }
         Err(_) => Err("the other server took too long".to_owned()),

@@ -184,9 +184,14 @@ impl<'a> Settling<'a> {
             self.failed(recipient, &expired, attempts);
             return None;
         }
-        let due = self.now.saturating_add(self.options.pause(attempts, jitter));
+        let due = self
+            .now
+            .saturating_add(self.options.pause(attempts, jitter));
         // A last try just before the end, instead of none.
-        Some(due.min(self.envelope.expires.saturating_sub(1)).max(self.now.saturating_add(1)))
+        Some(
+            due.min(self.envelope.expires.saturating_sub(1))
+                .max(self.now.saturating_add(1)),
+        )
     }
 
     /// Whether the message is given up now, with what is said then.
@@ -340,7 +345,15 @@ async fn write(
     log(leased, &settlements);
     let mut pause = Duration::from_millis(200);
     loop {
-        let result = write_once(shared, owner, leased, message, &settlements, &told, attention);
+        let result = write_once(
+            shared,
+            owner,
+            leased,
+            message,
+            &settlements,
+            &told,
+            attention,
+        );
         match result.await {
             Ok(()) => return,
             Err(error @ (store::Error::Conflict(_) | store::Error::NotFound(_))) => {

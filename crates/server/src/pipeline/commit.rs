@@ -1,4 +1,4 @@
-//! One transaction for all recipients of a message.
+//! One transaction for all recipients of a message, those here and those elsewhere.
 
 use std::collections::{HashMap, HashSet};
 
@@ -9,6 +9,7 @@ use store::{
     Tx,
 };
 
+use super::outbound::Outbound;
 use super::{Arrival, Path, route};
 use crate::judge::{self, Judgement, Verdict};
 use crate::shared::Shared;
@@ -20,6 +21,7 @@ pub(super) async fn commit(
     shared: &Shared,
     arrival: &mut Arrival,
     top: Vec<u8>,
+    id: &str,
     now: Timestamp,
     judgement: Judgement,
 ) -> Result<Vec<Result<(), Reply>>, Reply> {
@@ -33,6 +35,9 @@ pub(super) async fn commit(
     let each = arrival.kind == Kind::Lmtp;
     let config = shared.config();
     let message = std::mem::take(&mut arrival.message);
+    let outbound = Outbound::plan(shared, arrival, &judgement, &message, id, now)
+        .await
+        .map_err(|error| refusal::reply(&error))?;
     let content = shared
         .db
         .ingest(meta, vec![top, message])
@@ -42,16 +47,22 @@ pub(super) async fn commit(
         .db
         .write(move |tx| {
             let mut judgement = judgement;
+            if let Err(enough) = outbound.allowed(tx)? {
+                return Ok(Err(enough));
+            }
             let verdicts = place(tx, &content, now, &paths, each, &mut judgement)?;
+            let taken = |place: usize| verdicts.get(place).is_some_and(Result::is_ok);
+            outbound.place(tx, &content, taken)?;
             // What nobody got is told by the reply.
             if verdicts.iter().any(Result::is_ok) {
                 judge::keep(tx, &judgement, &config.reception)?;
             }
-            Ok(verdicts)
+            Ok(Ok(verdicts))
         })
         .await;
     match placed {
-        Ok(verdicts) => Ok(verdicts
+        Ok(Err(enough)) => Err(enough),
+        Ok(Ok(verdicts)) => Ok(verdicts
             .into_iter()
             .map(|verdict| verdict.map_err(|error| refusal::reply(&error)))
             .collect()),
@@ -118,7 +129,7 @@ fn place(
             continue;
         };
         // An address of several accounts that reaches only some of them would reach those again with the next try.
-        if !each || path.accounts.len() > 1 {
+        if !each || path.accounts.len().saturating_add(path.remote.len()) > 1 {
             return Err(error.clone());
         }
         *verdict = Err(error.clone());

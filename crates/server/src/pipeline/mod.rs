@@ -8,8 +8,11 @@
 //! reply for all recipients gets it for all or none.
 
 mod commit;
+pub mod daily;
 pub mod demands;
 pub mod envelope;
+mod forward;
+mod outbound;
 pub mod route;
 pub mod submit;
 mod trace;
@@ -28,6 +31,7 @@ use crate::sign;
 use crate::stream::{Peer, TlsInfo};
 
 pub use envelope::Envelope;
+pub use route::Remote;
 
 /// Octets of a header. Some mailing lists and filters write much, nobody this much (A14).
 const HEADER_LIMIT: usize = 256 * 1024;
@@ -70,8 +74,10 @@ pub struct Arrival {
 pub struct Path {
     /// As the client wrote it.
     pub address: String,
-    /// Whom it reaches; never empty.
+    /// Whom it reaches here.
     pub accounts: Vec<AccountId>,
+    /// Whom it reaches elsewhere. One of the two is not empty.
+    pub remote: Vec<Remote>,
     /// What was asked for with RCPT TO.
     pub parameters: parameters::Recipient,
 }
@@ -83,6 +89,11 @@ pub struct Delivered {
     pub id: String,
     /// For each recipient, in order.
     pub verdicts: Vec<Result<(), Reply>>,
+}
+
+/// A name for a message of our own.
+pub fn new_id(shared: &Shared) -> String {
+    trace::id(shared.random())
 }
 
 /// Takes a message in. `Err` when it is refused for all recipients.
@@ -123,7 +134,8 @@ pub async fn receive(shared: &Shared, mut arrival: Arrival) -> Result<Delivered,
     }
     top.push_str(&additions);
     let report = reports::receive::candidate(&arrival);
-    let verdicts = commit::commit(shared, &mut arrival, top.into_bytes(), now, judgement).await?;
+    let verdicts =
+        commit::commit(shared, &mut arrival, top.into_bytes(), &id, now, judgement).await?;
     if let Some(report) = report.filter(|_| verdicts.iter().any(Result::is_ok)) {
         reports::receive::spawn(shared, report);
     }

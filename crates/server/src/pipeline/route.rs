@@ -1,22 +1,58 @@
-//! Whom a recipient address reaches.
+//! Whom a recipient address reaches: accounts here, and addresses elsewhere, where an alias leads there or a user of ours
+//! sends there.
 //!
 //! Postmaster (RFC 5321 §4.5.1) always reaches somebody: the account, alias or catch-all of that name where there is
 //! one, else the oldest account of the domain, which is that of whoever set the domain up. Without a domain it means
 //! the domain of this server's own name, or else the oldest domain.
 
-use smtp::address::ForwardPath;
+use smtp::address::{Domain, ForwardPath};
 use smtp::reply::{self, Reply};
 use store::{AccountId, Resolution, Snapshot};
 
 use crate::shared::Shared;
 use crate::smtp::refusal;
 
-/// The accounts behind `to`, or why mail for it is not taken. With a declared size, accounts that cannot hold it are full.
+/// Whom an address reaches; one of the two is not empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Routed {
+    /// Accounts here.
+    pub accounts: Vec<AccountId>,
+    /// Addresses elsewhere.
+    pub remote: Vec<Remote>,
+}
+
+/// An address elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remote {
+    /// Without angle brackets.
+    pub address: String,
+    /// Its destination: A-labels in lower case, or an address literal.
+    pub domain: String,
+    /// An alias of ours led there.
+    pub alias: bool,
+}
+
+/// Who is behind `to`, or why mail for it is not taken. With a declared size, accounts that cannot hold it are full. Only
+/// those who may `relay` reach others than ours.
 pub async fn route(
     shared: &Shared,
     to: &ForwardPath,
     size: Option<u64>,
-) -> Result<Vec<AccountId>, Reply> {
+    relay: bool,
+) -> Result<Routed, Reply> {
+    if let ForwardPath::Mailbox(mailbox) = to
+        && is_remote(shared, mailbox.domain())?
+    {
+        return match relay {
+            true => remote(mailbox.to_string(), false)
+                .map(|remote| Routed {
+                    accounts: Vec::new(),
+                    remote: vec![remote],
+                })
+                .ok_or(reply::BAD_RECIPIENT),
+            false => Err(reply::RELAYING_DENIED),
+        };
+    }
     let address = match to {
         ForwardPath::Mailbox(mailbox) => mailbox.to_string(),
         ForwardPath::Postmaster => own_postmaster(shared).await?,
@@ -34,7 +70,10 @@ pub async fn route(
                 .read(move |snapshot| oldest_account(snapshot, &domain))
                 .await;
             match oldest.map_err(|error| refusal::reply(&error))? {
-                Some(account) => Ok(vec![account]),
+                Some(account) => Ok(Routed {
+                    accounts: vec![account],
+                    remote: Vec::new(),
+                }),
                 None => Err(reply),
             }
         }
@@ -42,32 +81,56 @@ pub async fn route(
     }
 }
 
+/// Whether a domain is not ours. What is no valid name is nobody's.
+fn is_remote(shared: &Shared, domain: &Domain) -> Result<bool, Reply> {
+    let Domain::Name(name) = domain else {
+        return Ok(true);
+    };
+    match shared.db.glance(|snapshot| snapshot.domain(name)) {
+        Ok(found) => Ok(found.is_none()),
+        Err(store::Error::Invalid(_)) => Ok(true),
+        Err(error) => Err(refusal::reply(&error)),
+    }
+}
+
+fn remote(address: String, alias: bool) -> Option<Remote> {
+    let domain = crate::courier::destination_of(&address)?;
+    Some(Remote {
+        address,
+        domain,
+        alias,
+    })
+}
+
 fn local(
     snapshot: &Snapshot<'_>,
     address: &str,
     size: u64,
-) -> store::Result<Result<Vec<AccountId>, Reply>> {
-    let accounts = match snapshot.resolve(address)? {
+) -> store::Result<Result<Routed, Reply>> {
+    let (accounts, elsewhere) = match snapshot.resolve(address)? {
         Resolution::Remote => return Ok(Err(reply::RELAYING_DENIED)),
         Resolution::Unknown => return Ok(Err(reply::MAILBOX_UNKNOWN)),
-        // What an alias sends elsewhere could not be delivered, and half of it is not taken.
-        Resolution::Local { remote, .. } if !remote.is_empty() => {
-            return Ok(Err(reply::RELAYING_DENIED));
-        }
-        Resolution::Local { accounts, .. } => accounts,
+        Resolution::Local { accounts, remote } => (accounts, remote),
     };
     for resolved in &accounts {
         if is_full(snapshot, resolved.account, size)? {
             return Ok(Err(reply::MAILBOX_FULL));
         }
     }
-    if accounts.is_empty() {
+    let routed = Routed {
+        accounts: accounts
+            .into_iter()
+            .map(|resolved| resolved.account)
+            .collect(),
+        remote: elsewhere
+            .into_iter()
+            .filter_map(|address| remote(address, true))
+            .collect(),
+    };
+    if routed == Routed::default() {
         return Ok(Err(reply::MAILBOX_UNKNOWN));
     }
-    Ok(Ok(accounts
-        .into_iter()
-        .map(|resolved| resolved.account)
-        .collect()))
+    Ok(Ok(routed))
 }
 
 /// Whether `size` more octets, or any at all, are too much for the account.
@@ -105,7 +168,7 @@ async fn own_postmaster(shared: &Shared) -> Result<String, Reply> {
 }
 
 /// `mail.example.org` is the server of `example.org`, if that is served here.
-fn own_domain(snapshot: &Snapshot<'_>, host: &str) -> store::Result<Option<String>> {
+pub fn own_domain(snapshot: &Snapshot<'_>, host: &str) -> store::Result<Option<String>> {
     let mut name = host;
     loop {
         if let Ok(Some(domain)) = snapshot.domain(name) {

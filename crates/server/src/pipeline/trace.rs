@@ -122,6 +122,7 @@ mod tests {
             recipients: vec![Path {
                 address: "bob@example.test".into(),
                 accounts: vec![AccountId(1)],
+                remote: Vec::new(),
                 parameters: Recipient::default(),
             }],
             message: Vec::new(),
@@ -153,6 +154,7 @@ mod tests {
         arrival.recipients.push(Path {
             address: "eve@example.test".into(),
             accounts: vec![AccountId(2)],
+            remote: Vec::new(),
             parameters: Recipient::default(),
         });
         let fields = fields(&arrival, "mx.example.test", "abc", 0, "");

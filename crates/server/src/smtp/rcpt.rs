@@ -1,12 +1,13 @@
-//! `RCPT TO`: for whom mail is taken. Local recipients only, whoever sends.
+//! `RCPT TO`: for whom mail is taken. Anybody's mail for those here; for those elsewhere only that of our users.
 
 use smtp::address::ForwardPath;
 use smtp::parameters;
-use smtp::reply;
+use smtp::reply::{self, Reply};
 use smtp::server::{Accepted, Kind};
 
-use super::{Handler, Verdict};
-use crate::pipeline::{Path, demands, route};
+use super::{Handler, Verdict, refusal};
+use crate::pipeline::route::Routed;
+use crate::pipeline::{Path, Remote, daily, demands, route};
 
 /// Unknown recipients after which a stranger who found hardly anybody has to go: somebody tries out names.
 const UNKNOWN_LIMIT: u32 = 10;
@@ -21,15 +22,18 @@ impl Handler {
             .transaction
             .as_ref()
             .and_then(|transaction| transaction.parameters.size);
-        let routed = route::route(&self.shared, &to, size).await;
+        let relay = self.kind == Kind::Submission && self.identity.is_some();
+        let routed = route::route(&self.shared, &to, size, relay).await;
         match routed {
-            Ok(accounts) => {
+            Ok(routed) => {
+                self.daily(&routed)?;
                 demands::since(&self.shared, &to.to_string(), parameters.valid_since)?;
                 self.known = self.known.saturating_add(1);
                 if let Some(transaction) = &mut self.transaction {
                     transaction.recipients.push(Path {
                         address: to.to_string(),
-                        accounts,
+                        accounts: routed.accounts,
+                        remote: routed.remote,
                         parameters,
                     });
                 }
@@ -47,5 +51,35 @@ impl Handler {
             }
             Err(reply) => Err(reply),
         }
+    }
+
+    /// Whether the account may write to one more elsewhere today. The commit looks again; this says it at the recipient it
+    /// is about.
+    fn daily(&self, routed: &Routed) -> Result<(), Reply> {
+        let Some(identity) = &self.identity else {
+            return Ok(());
+        };
+        let elsewhere = |remote: &[Remote]| -> Vec<String> {
+            remote
+                .iter()
+                .filter(|remote| !remote.alias)
+                .map(|remote| remote.address.to_lowercase())
+                .collect()
+        };
+        let mut recipients = elsewhere(&routed.remote);
+        if recipients.is_empty() {
+            return Ok(());
+        }
+        for path in self.paths() {
+            recipients.extend(elsewhere(&path.remote));
+        }
+        recipients.sort_unstable();
+        recipients.dedup();
+        let recipients: Vec<&str> = recipients.iter().map(String::as_str).collect();
+        let (limits, now) = (self.shared.config().limits.daily, self.shared.timestamp());
+        let allowed = self.shared.db.glance(|snapshot| {
+            daily::allowed(snapshot, identity.account, limits, &recipients, now)
+        });
+        allowed.map_err(|error| refusal::reply(&error))?
     }
 }
