@@ -56,7 +56,7 @@ pub(super) fn rows(snapshot: &Snapshot<'_>, problems: &mut Problems) -> Result<(
         "SELECT DISTINCT m.queue_id FROM queue_recipient r JOIN queue_message m ON m.queue_id = r.queue_id \
          WHERE r.lane <> -m.priority OR r.sender <> COALESCE(m.submitter, 0) OR r.state NOT IN (0, 1, 2) \
          OR r.wanted NOT IN (0, 1, 2) OR (r.state = 1) <> (r.owner IS NOT NULL) OR r.domain = '' \
-         OR m.submitter NOT IN (SELECT account_id FROM account)",
+         OR m.submitter IS NOT NULL AND m.submitter NOT IN (SELECT account_id FROM account)",
     )? {
         problems.add(
             Fix::Queue(QueueFix::Repeated(queue)),
