@@ -18,5 +18,6 @@ mod encode;
 mod parse;
 pub mod server;
 pub mod types;
+pub mod url;
 
 pub use types::*;

@@ -21,6 +21,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 
+use crate::deflate::{self, Deflate};
 use crate::stream::{Peer, Stream, TlsInfo};
 
 /// Octets of replies a session may hold before the handler has to let them go to the peer. Some large TCP windows
@@ -86,6 +87,10 @@ pub enum Next {
     Continue,
     /// The session accepted STARTTLS or STLS: send its reply, then shake hands.
     StartTls,
+    /// The session accepted COMPRESS: send its reply, then compress both ways.
+    Compress,
+    /// Compression ends behind the reply, if there is any.
+    EndCompression,
 }
 
 /// The peer is gone or stopped reading; there is nobody to answer. What a handler committed stays committed.
@@ -184,6 +189,8 @@ pub struct Link<S> {
     /// Chunks taken from the session and not written; the first one from `written` on.
     chunks: VecDeque<Vec<u8>>,
     written: usize,
+    /// Octets go through DEFLATE.
+    deflate: Option<Box<Deflate>>,
 }
 
 impl<S: Session> Link<S> {
@@ -191,13 +198,19 @@ impl<S: Session> Link<S> {
     pub async fn flush(&mut self) -> Result<(), Gone> {
         let mut wrote = false;
         loop {
-            while self.chunks.len() < WRITE_SLICES {
+            // What is compressed goes as one piece, and the next is made when that has gone.
+            let room = self.deflate.is_none() || self.chunks.is_empty();
+            while room && self.chunks.len() < WRITE_SLICES {
                 let Some(chunk) = self.session.transmit() else {
                     break;
                 };
                 if !chunk.is_empty() {
                     self.chunks.push_back(chunk);
                 }
+            }
+            if self.deflate.is_some() && room && !self.chunks.is_empty() {
+                let piece = deflate::compress(&mut self.chunks);
+                self.chunks.push_back(piece);
             }
             if self.chunks.is_empty() {
                 break;
@@ -252,6 +265,25 @@ impl<S: Session> Link<S> {
         Ok(())
     }
 
+    /// RFC 4978 §3: behind the positive reply.
+    async fn compress(&mut self) -> Result<(), Gone> {
+        self.flush().await?;
+        self.deflate = Some(Box::default());
+        Ok(())
+    }
+
+    /// RFC 8437 §4.1: behind the reply on our side, behind the command on the peer's.
+    async fn end_compression(&mut self) -> Result<(), Gone> {
+        self.flush().await?;
+        if let Some(deflate) = self.deflate.take() {
+            let clear = deflate.end();
+            if !clear.is_empty() {
+                self.session.receive(&clear);
+            }
+        }
+        Ok(())
+    }
+
     /// RFC 3207 §4, RFC 9051 §6.2.1, RFC 2595 §4: the handshake follows the positive reply at once.
     async fn start_tls(&mut self) -> Result<(), Gone> {
         self.flush().await?;
@@ -300,6 +332,7 @@ pub async fn drive<S: Session, H: Handler<S>>(connection: Connection, session: S
         acceptor,
         chunks: VecDeque::new(),
         written: 0,
+        deflate: None,
     };
     let ended = run(&mut link, &mut handler).await;
     // Locks and subscriptions go now; the peer may take its time to close.
@@ -373,6 +406,8 @@ async fn work<S: Session, H: Handler<S>>(
         match next {
             Next::Continue => link.flush_if_full().await?,
             Next::StartTls => link.start_tls().await?,
+            Next::Compress => link.compress().await?,
+            Next::EndCompression => link.end_compression().await?,
         }
     }
 }
@@ -424,17 +459,37 @@ async fn wait<S: Session>(
             session,
             stream,
             wake,
+            deflate,
+            peer,
             ..
         } = link;
-        let read = stream.read_with(|bytes| session.receive(bytes));
+        if let Some(deflate) = deflate.as_mut().filter(|deflate| deflate.has_more()) {
+            match deflate.window(|bytes| session.receive(bytes)) {
+                Ok(0) => continue,
+                Ok(octets) => {
+                    silence.received(octets, session);
+                    return Ok(Waited::Input);
+                }
+                Err(error) => {
+                    tracing::info!(%peer, %error, "connection closed");
+                    return Err(Gone);
+                }
+            }
+        }
+        let read = stream.read_with(|bytes| match deflate.as_mut() {
+            Some(deflate) => deflate.receive(bytes),
+            None => session.receive(bytes),
+        });
         tokio::select! {
-            read = read => return match read {
-                Ok(0) => Ok(Waited::End),
+            read = read => match read {
+                Ok(0) => return Ok(Waited::End),
+                // Inflated first, and only then a sign of life.
+                Ok(_) if link.deflate.is_some() => {}
                 Ok(octets) => {
                     silence.received(octets, &link.session);
-                    Ok(Waited::Input)
+                    return Ok(Waited::Input);
                 }
-                Err(_) => Err(Gone),
+                Err(_) => return Err(Gone),
             },
             () = wake.notify.notified() => return Ok(Waited::Woken),
             () = timer.as_mut() => {

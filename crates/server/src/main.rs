@@ -9,6 +9,7 @@ mod cli;
 mod config;
 mod courier;
 mod db;
+mod deflate;
 #[allow(dead_code, reason = "what is built on it comes next")]
 mod dns;
 mod drive;

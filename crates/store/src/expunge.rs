@@ -7,6 +7,7 @@ use crate::engine::values;
 use crate::error::{Error, Result};
 use crate::flags::{normal_runs, runs_of};
 use crate::snapshot::Snapshot;
+use crate::store::Store;
 use crate::tx::Tx;
 use crate::types::*;
 
@@ -17,25 +18,105 @@ pub(crate) struct Gone {
     pub(crate) size: u64,
 }
 
+/// Runs of vanished UIDs that are remembered for each mailbox, however old they are.
+const REMEMBERED: u64 = 100_000;
+/// Seconds for which all of them are remembered, however many they are: the absence of a client over a summer.
+const REMEMBERED_FOR: i64 = 90 * 86_400;
+
+impl Store {
+    /// Forgets of each mailbox which UIDs vanished long ago, where there are many. Returns the runs forgotten.
+    pub(crate) fn forget_expunged(&self) -> Result<u64> {
+        let before = self
+            .inner
+            .options
+            .clock
+            .now()
+            .saturating_sub(REMEMBERED_FOR);
+        let long = self.read(|snapshot| snapshot.long_histories(REMEMBERED))?;
+        let mut forgotten = 0;
+        for (account, mailbox) in long {
+            forgotten +=
+                self.write(move |tx| tx.forget_expunged(account, mailbox, REMEMBERED, before))?;
+        }
+        Ok(forgotten)
+    }
+}
+
 impl Snapshot<'_> {
-    /// UIDs expunged with a modseq above this one (RFC 7162 §3.2.6), as ascending runs.
+    /// Mailboxes of which more than so many runs of vanished UIDs are remembered.
+    fn long_histories(&self, runs: u64) -> Result<Vec<(AccountId, MailboxId)>> {
+        let sql = "SELECT account_id, mailbox_id FROM expunged GROUP BY account_id, mailbox_id HAVING COUNT(*) > $1";
+        self.sql.rows(sql, values![runs], |row| {
+            Ok((AccountId(row.int(0)?), MailboxId(row.int(1)?)))
+        })
+    }
+
+    /// UIDs expunged with a modseq above this one (RFC 7162 §3.2.6), as ascending runs. `None` if some of them have been
+    /// forgotten: then every UID without a message may be one.
     pub fn expunged_since(
         &self,
         account: AccountId,
         mailbox: MailboxId,
         modseq: u64,
-    ) -> Result<Vec<UidRange>> {
+    ) -> Result<Option<Vec<UidRange>>> {
+        let sql = "SELECT forgotten FROM mailbox WHERE account_id = $1 AND mailbox_id = $2";
+        let forgotten = self
+            .sql
+            .row(sql, values![account, mailbox], |row| row.uint(0))?;
+        if forgotten.is_some_and(|forgotten| modseq < forgotten) {
+            return Ok(None);
+        }
         let sql = "SELECT first_uid, last_uid FROM expunged WHERE account_id = $1 AND mailbox_id = $2 AND modseq > $3";
         let runs = self
             .sql
             .rows(sql, values![account, mailbox, modseq], |row| {
                 Ok(row.u32(0)?..=row.u32(1)?)
             })?;
-        Ok(normal_runs(&runs))
+        Ok(Some(normal_runs(&runs)))
     }
 }
 
 impl Tx<'_> {
+    /// Forgets which UIDs vanished before a moment, but not the last `keep` runs of them. Returns how many runs it forgot.
+    pub fn forget_expunged(
+        &mut self,
+        account: AccountId,
+        mailbox: MailboxId,
+        keep: u64,
+        before: Timestamp,
+    ) -> Result<u64> {
+        let first = |sql: &str, last: i64| {
+            self.sql
+                .row(sql, values![account, mailbox, last], |row| row.uint(0))
+        };
+        let of_number = first(
+            "SELECT modseq FROM expunged WHERE account_id = $1 AND mailbox_id = $2 \
+             ORDER BY modseq DESC, first_uid DESC LIMIT 1 OFFSET $3",
+            i64::try_from(keep.saturating_sub(1)).unwrap_or(i64::MAX),
+        )?;
+        // One commit's runs share a modseq and are kept or forgotten together.
+        let Some(of_number) = of_number else {
+            return Ok(0);
+        };
+        let of_age = first(
+            "SELECT COALESCE(MIN(modseq), 9223372036854775807) FROM expunged \
+             WHERE account_id = $1 AND mailbox_id = $2 AND expunged_at >= $3",
+            before,
+        )?;
+        let kept = of_age.unwrap_or(of_number).min(of_number);
+        let forgotten = self.sql.execute(
+            "DELETE FROM expunged WHERE account_id = $1 AND mailbox_id = $2 AND modseq < $3",
+            values![account, mailbox, kept],
+        )?;
+        if forgotten > 0 {
+            self.sql.execute(
+                "UPDATE mailbox SET forgotten = $3 WHERE account_id = $1 AND mailbox_id = $2",
+                values![account, mailbox, kept.saturating_sub(1)],
+            )?;
+        }
+        Ok(forgotten)
+    }
+
     /// Removes messages for good: those of the runs, or with `deleted_only` (EXPUNGE, UID EXPUNGE) those of them with
     /// `\Deleted`. UIDs that are gone already are no error. Returns the UIDs removed, ascending.
     pub fn expunge(
@@ -90,8 +171,9 @@ impl Tx<'_> {
         let uids: Vec<u32> = gone.iter().map(|g| g.uid).collect();
         for run in runs_of(&uids) {
             self.sql.execute(
-                "INSERT INTO expunged (account_id, mailbox_id, modseq, first_uid, last_uid) VALUES ($1, $2, $3, $4, $5)",
-                values![account, mailbox, modseq, *run.start(), *run.end()],
+                "INSERT INTO expunged (account_id, mailbox_id, modseq, first_uid, last_uid, expunged_at) \
+                 VALUES ($1, $2, $3, $4, $5, $6)",
+                values![account, mailbox, modseq, *run.start(), *run.end(), self.now],
             )?;
         }
         self.forget_seen(account, mailbox, &runs_of(&uids))?;

@@ -1,4 +1,5 @@
-//! Housekeeping: giving back the room of deleted messages; dropping records whose time is over.
+//! Housekeeping: giving back the room of deleted messages; dropping records whose time is over; forgetting what vanished
+//! long ago.
 //!
 //! A pack of which less than half lives is emptied: what lives is copied behind the newest messages, the rows follow, the file
 //! goes. At every moment each row refers to a body that is there: copies are synced before rows point to them (the writer does
@@ -30,6 +31,7 @@ impl Store {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         self.expire();
+        self.forget_expunged()?;
         let now = self.inner.options.clock.now();
         if !self.inner.reserve.low() && self.migrated_since(now.saturating_sub(SNAPSHOT_KEPT))? {
             return Ok(0);

@@ -199,7 +199,7 @@ fn moving_keeps_the_quota_and_leaves_history() {
         store
             .read(|s| s.expunged_since(a, inbox, before.modseq))
             .unwrap(),
-        [2..=3, 5..=5]
+        Some(vec![2..=3, 5..=5])
     );
     assert_eq!(store.octets(a, trash, 3), message(4));
     // UIDs are never used again, not even by the newest message (RFC 9051 §2.3.1.1).

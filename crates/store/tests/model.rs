@@ -521,7 +521,7 @@ impl World {
             .store()
             .read(|s| s.expunged_since(id, mailbox.id, mailbox.highest_modseq))
             .unwrap();
-        let history: Vec<u32> = history.into_iter().flatten().collect();
+        let history: Vec<u32> = history.into_iter().flatten().flatten().collect();
         assert_eq!(history, gone);
     }
 

@@ -5,13 +5,13 @@ use proptest::prelude::*;
 use super::{Config, Error, Event, Limits, Session};
 use crate::server;
 use crate::{
-    AclCommand, Append, Body, Bound, Capability, Code, Command, Date, DateTime, Esearch,
-    FetchAttribute, Fetched, Flag, List, ListChange, ListEntry, ListPattern, ListReturn,
-    ListSelection, MailboxAttribute, MailboxFilter, MailboxName, MetadataCommand, MetadataDepth,
-    Namespace, NamespaceEntry, NumberSet, Partial, PartialRange, QuotaCommand, Reply, RightsMode,
-    Search, SearchKey, SearchReturn, Section, SectionText, SequenceSet, SortCriterion, SortKey,
-    SpecialUse, Status, StatusData, StatusItem, Store, StoreAction, ThreadAlgorithm, ThreadToken,
-    Untagged,
+    AclCommand, Append, AppendPart, Body, Bound, Capability, Code, Command, Date, DateTime,
+    Esearch, FetchAttribute, FetchModifiers, Fetched, Flag, List, ListChange, ListEntry,
+    ListPattern, ListReturn, ListSelection, MailboxAttribute, MailboxFilter, MailboxName,
+    MetadataCommand, MetadataDepth, Namespace, NamespaceEntry, NewMessage, NumberSet, Partial,
+    PartialRange, QuotaCommand, Reply, RightsMode, Search, SearchKey, SearchReturn, Section,
+    SectionText, Select, SequenceSet, SortCriterion, SortKey, SpecialUse, Status, StatusData,
+    StatusItem, Store, StoreAction, ThreadAlgorithm, ThreadToken, Untagged,
 };
 use wire::sasl::Mechanism;
 
@@ -56,7 +56,7 @@ fn name(name: &str) -> MailboxName {
 }
 
 fn select(mailbox: &str) -> Command {
-    Command::Select(name(mailbox))
+    Command::Select(Select::new(name(mailbox)))
 }
 
 fn window(first: u32, last: u32, from_end: bool) -> PartialRange {
@@ -285,10 +285,7 @@ fn responses_of_other_servers() {
                 items: vec![
                     Fetched::Flags(vec![Flag::Seen, Flag::Recent]),
                     Fetched::Uid(7),
-                    Fetched::Other {
-                        name: "MODSEQ".into(),
-                        value: b"(99)".to_vec(),
-                    },
+                    Fetched::ModSeq(99),
                     Fetched::Structure {
                         name: "ENVELOPE".into(),
                         value: b"(\"a)\" {2}\r\n(( NIL)".to_vec(),
@@ -465,7 +462,7 @@ fn serve(server: &mut server::Session, event: server::Event) {
                 .flatten()
                 .filter(|&number| number <= 2);
             for seq in numbers {
-                let mut fetch = server.fetch(seq);
+                let mut fetch = server.fetch(seq, seq);
                 for attribute in &attributes {
                     match attribute {
                         FetchAttribute::Uid => fetch.uid(seq * 10),
@@ -598,6 +595,7 @@ fn our_client_and_our_server() {
             uid: false,
             set: SequenceSet::Ranges(vec![(Bound::Last, Bound::Last)]),
             attributes: vec![FetchAttribute::Uid, FetchAttribute::InternalDate, wanted],
+            modifiers: FetchModifiers::default(),
         };
         let (data, _) = converse(&mut client, &mut server, &fetch);
         let items = vec![
@@ -615,10 +613,8 @@ fn our_client_and_our_server() {
         assert_eq!(data, [Untagged::Fetch { seq: 2, items }]);
         let append = Command::Append(Append {
             mailbox: name("x"),
-            flags: vec![],
-            date: None,
-            binary: false,
-            message: b"a\r\n".repeat(3000),
+            replaces: None,
+            messages: vec![NewMessage::text(b"a\r\n".repeat(3000))],
         });
         assert_eq!(
             converse(&mut client, &mut server, &append).1.status,
@@ -647,12 +643,24 @@ fn through_the_wire(command: &Command, utf8: bool) -> Command {
     }
     converse(&mut client, &mut server, &select("INBOX"));
     client.send(command).unwrap();
+    let mut before = Vec::new();
     loop {
         for piece in std::iter::from_fn(|| client.transmit()).collect::<Vec<_>>() {
             server.receive(&piece);
         }
         match server.poll() {
-            Some(server::Event::AppendStart { .. }) => server.accept_literal(),
+            Some(server::Event::AppendStart { append, .. }) => {
+                before.extend(append.messages);
+                server.accept_literal();
+            }
+            Some(server::Event::Command {
+                command: Command::Append(mut append),
+                ..
+            }) => {
+                before.append(&mut append.messages);
+                append.messages = before;
+                return Command::Append(append);
+            }
             Some(server::Event::Command { command, .. }) => return command,
             Some(other) => panic!("{other:?}"),
             None => {
@@ -914,8 +922,13 @@ fn command() -> impl Strategy<Value = Command> {
         );
     prop_oneof![
         plain,
-        mailbox().prop_map(Command::Select),
-        mailbox().prop_map(Command::Examine),
+        (mailbox(), any::<bool>(), any::<bool>()).prop_map(|(mailbox, read_only, condstore)| {
+            Command::Select(Select {
+                read_only,
+                condstore,
+                ..Select::new(mailbox)
+            })
+        }),
         mailbox().prop_map(Command::Delete),
         mailbox().prop_map(Command::Subscribe),
         mailbox().prop_map(Command::Unsubscribe),
@@ -935,15 +948,32 @@ fn command() -> impl Strategy<Value = Command> {
             flags(),
             prop::option::of(date_time()),
             any::<bool>(),
-            "[a-z\r\n]{0,30}"
+            "[a-z\r\n]{1,30}"
         )
             .prop_map(|(mailbox, flags, date, binary, message)| {
-                Command::Append(Append {
-                    mailbox,
+                let part = |octets| AppendPart::Text {
+                    octets,
+                    binary,
+                    utf8: false,
+                };
+                let text = NewMessage {
                     flags,
                     date,
-                    binary,
-                    message: message.into_bytes(),
+                    parts: vec![part(message.clone().into_bytes())],
+                    catenate: false,
+                };
+                let joined = NewMessage {
+                    parts: vec![
+                        AppendPart::Url("/x;UIDVALIDITY=1/;UID=2".to_owned()),
+                        part(message.into_bytes()),
+                    ],
+                    catenate: true,
+                    ..NewMessage::default()
+                };
+                Command::Append(Append {
+                    mailbox,
+                    replaces: None,
+                    messages: vec![joined.clone(), text, joined],
                 })
             }),
         set().prop_map(|set| Command::Expunge { uids: Some(set) }),
@@ -1011,10 +1041,18 @@ fn command() -> impl Strategy<Value = Command> {
         (sets(), prop::collection::hash_set(attribute(), 1..5)).prop_map(
             |((uid, set), attributes)| {
                 let uid_first = uid.then_some(FetchAttribute::Uid);
+                let since = attributes.len() % 2 == 0;
+                let modseq = since.then_some(FetchAttribute::ModSeq);
+                let attributes = attributes.into_iter().chain(modseq);
                 Command::Fetch {
                     uid,
                     set,
                     attributes: uid_first.into_iter().chain(attributes).collect(),
+                    modifiers: FetchModifiers {
+                        changed_since: since.then_some(7),
+                        vanished: false,
+                        partial: uid.then(|| window(3, 9, since)),
+                    },
                 }
             }
         ),
@@ -1030,6 +1068,7 @@ fn command() -> impl Strategy<Value = Command> {
                     set,
                     action,
                     silent,
+                    unchanged_since: silent.then_some(90_060_115_194_045_000),
                     flags,
                 })
             }

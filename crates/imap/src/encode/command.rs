@@ -6,9 +6,9 @@ use wire::output::Output;
 
 use super::{date_time, fetch, flag, flags, month, name_form, number, separated};
 use crate::{
-    Append, Bound, Command, Date, FetchAttribute, List, ListReturn, ListSelection, MailboxFilter,
-    MailboxName, Search, SearchKey, SearchReturn, SequenceSet, SortCriterion, SortKey, StatusItem,
-    Store, StoreAction, ThreadAlgorithm,
+    Append, AppendPart, Bound, Command, Date, FetchAttribute, FetchModifiers, List, ListReturn,
+    ListSelection, MailboxFilter, MailboxName, Search, SearchKey, SearchReturn, Select,
+    SequenceSet, SortCriterion, SortKey, StatusItem, Store, StoreAction, ThreadAlgorithm,
 };
 
 /// Writes a command in pieces.
@@ -63,11 +63,13 @@ impl Writer {
             | Command::Logout
             | Command::StartTls
             | Command::Namespace
+            | Command::Unauthenticate
             | Command::Idle
             | Command::Check
             | Command::Close
             | Command::Unselect
             | Command::Expunge { uids: None } => {}
+            Command::Compress => self.put(" DEFLATE"),
             Command::Id(pairs) => self.id(pairs),
             Command::Authenticate { mechanism, initial } => {
                 self.put(" ");
@@ -87,11 +89,10 @@ impl Writer {
                     self.put(&format!(" {capability}"));
                 }
             }
-            Command::Select(name)
-            | Command::Examine(name)
-            | Command::Delete(name)
-            | Command::Subscribe(name)
-            | Command::Unsubscribe(name) => self.sp_mailbox(name),
+            Command::Select(select) => self.select(select),
+            Command::Delete(name) | Command::Subscribe(name) | Command::Unsubscribe(name) => {
+                self.sp_mailbox(name)
+            }
             Command::Create { mailbox, uses } => {
                 self.sp_mailbox(mailbox);
                 if !uses.is_empty() {
@@ -153,11 +154,15 @@ impl Writer {
                 }
             }
             Command::Fetch {
-                set, attributes, ..
+                set,
+                attributes,
+                modifiers,
+                ..
             } => {
                 self.sp_set(set);
                 self.put(" ");
                 self.attributes(attributes);
+                self.fetch_modifiers(modifiers);
             }
             Command::Store(store) => self.store(store),
             Command::Copy { set, mailbox, .. } | Command::Move { set, mailbox, .. } => {
@@ -318,23 +323,111 @@ impl Writer {
                 StatusItem::DeletedStorage => b"DELETED-STORAGE",
                 StatusItem::MailboxId => b"MAILBOXID",
                 StatusItem::HighestModSeq => b"HIGHESTMODSEQ",
+                StatusItem::AppendLimit => b"APPENDLIMIT",
             });
         });
         self.put(")");
     }
 
     fn append(&mut self, append: &Append) {
+        if let Some(replaced) = append.replaces {
+            self.put(" ");
+            bound(&mut self.out, &replaced.message);
+        }
         self.sp_mailbox(&append.mailbox);
-        if !append.flags.is_empty() {
-            self.put(" ");
-            flags(&mut self.out, &append.flags);
+        for message in &append.messages {
+            if !message.flags.is_empty() {
+                self.put(" ");
+                flags(&mut self.out, &message.flags);
+            }
+            if let Some(date) = message.date {
+                self.put(" ");
+                date_time(&mut self.out, date);
+            }
+            if message.catenate {
+                self.put(" CATENATE (");
+            }
+            for (index, part) in message.parts.iter().enumerate() {
+                if index > 0 || !message.catenate {
+                    self.put(" ");
+                }
+                self.append_part(part, message.catenate);
+            }
+            if message.catenate {
+                self.put(")");
+            }
         }
-        if let Some(date) = append.date {
-            self.put(" ");
-            date_time(&mut self.out, date);
+    }
+
+    fn append_part(&mut self, part: &AppendPart, catenate: bool) {
+        match part {
+            AppendPart::Url(url) => {
+                self.put("URL");
+                self.sp_astring(url.as_bytes());
+            }
+            AppendPart::Text {
+                octets, utf8: true, ..
+            } => {
+                self.put("UTF8 (");
+                self.literal(octets, "~");
+                self.put(")");
+            }
+            AppendPart::Text { octets, binary, .. } => {
+                if catenate {
+                    self.put("TEXT ");
+                }
+                self.literal(octets, if *binary { "~" } else { "" });
+            }
         }
-        self.put(" ");
-        self.literal(&append.message, if append.binary { "~" } else { "" });
+    }
+
+    fn select(&mut self, select: &Select) {
+        self.sp_mailbox(&select.mailbox);
+        if !select.condstore && select.qresync.is_none() {
+            return;
+        }
+        self.put(if select.condstore {
+            " (CONDSTORE"
+        } else {
+            " ("
+        });
+        if let Some(known) = &select.qresync {
+            self.put(if select.condstore { " " } else { "" });
+            self.put(&format!("QRESYNC ({} {}", known.uid_validity, known.modseq));
+            if let Some(uids) = &known.known_uids {
+                self.put(" ");
+                super::number_set(&mut self.out, uids);
+            }
+            if let Some((numbers, uids)) = &known.matches {
+                self.put(" (");
+                super::number_set(&mut self.out, numbers);
+                self.put(" ");
+                super::number_set(&mut self.out, uids);
+                self.put(")");
+            }
+            self.put(")");
+        }
+        self.put(")");
+    }
+
+    fn fetch_modifiers(&mut self, modifiers: &FetchModifiers) {
+        let mut words = Vec::new();
+        if let Some(modseq) = modifiers.changed_since {
+            words.push(format!("CHANGEDSINCE {modseq}"));
+        }
+        if modifiers.vanished {
+            words.push("VANISHED".to_owned());
+        }
+        if let Some(range) = modifiers.partial {
+            let sign = if range.from_end { "-" } else { "" };
+            words.push(format!(
+                "PARTIAL {sign}{}:{sign}{}",
+                range.first, range.last
+            ));
+        }
+        if !words.is_empty() {
+            self.put(&format!(" ({})", words.join(" ")));
+        }
     }
 
     fn attributes(&mut self, attributes: &[FetchAttribute]) {
@@ -350,6 +443,9 @@ impl Writer {
 
     fn store(&mut self, store: &Store) {
         self.sp_set(&store.set);
+        if let Some(modseq) = store.unchanged_since {
+            self.put(&format!(" (UNCHANGEDSINCE {modseq})"));
+        }
         self.put(match store.action {
             StoreAction::Set => " FLAGS",
             StoreAction::Add => " +FLAGS",
@@ -566,13 +662,19 @@ fn options(words: &[(bool, &str)]) -> String {
 }
 
 /// ```text
+/// seq-number = nz-number / "*"
+/// ```
+fn bound(out: &mut Output, bound: &Bound) {
+    match bound {
+        Bound::Number(value) => number(out, value.get()),
+        Bound::Last => out.put(b"*"),
+    }
+}
+
+/// ```text
 /// sequence-set = (seq-number / seq-range) ["," sequence-set] / seq-last-command
 /// ```
 fn sequence_set(out: &mut Output, set: &SequenceSet) {
-    let bound = |out: &mut Output, bound: &Bound| match bound {
-        Bound::Number(value) => number(out, value.get()),
-        Bound::Last => out.put(b"*"),
-    };
     match set {
         SequenceSet::Saved => out.put(b"$"),
         SequenceSet::Ranges(ranges) => {

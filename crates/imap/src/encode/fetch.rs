@@ -130,6 +130,21 @@ pub(crate) fn fetched(out: &mut Output, item: &Fetched) {
             out.put(b"RFC822.SIZE ");
             number(out, *size);
         }
+        Fetched::ModSeq(modseq) => modseq_item(out, *modseq),
+        Fetched::SaveDate(moment) => {
+            out.put(b"SAVEDATE ");
+            match moment {
+                Some(moment) => date_time(out, *moment),
+                None => out.put(b"NIL"),
+            }
+        }
+        Fetched::Preview(text) => {
+            out.put(b"PREVIEW ");
+            match text {
+                Some(text) => super::string(out, text.as_bytes(), true),
+                None => out.put(b"NIL"),
+            }
+        }
         Fetched::Structure { name, value } | Fetched::Other { name, value } => {
             out.put(name.as_bytes());
             out.put(b" ");
@@ -168,6 +183,15 @@ pub(crate) fn fetched(out: &mut Output, item: &Fetched) {
     }
 }
 
+/// ```text
+/// fetch-mod-resp = "MODSEQ" SP "(" permsg-modsequence ")" ; RFC 7162 §7
+/// ```
+pub(crate) fn modseq_item(out: &mut Output, modseq: u64) {
+    out.put(b"MODSEQ (");
+    number(out, modseq);
+    out.put(b")");
+}
+
 /// What a client asks for.
 ///
 /// ```text
@@ -190,6 +214,10 @@ pub(crate) fn attribute(out: &mut Output, attribute: &FetchAttribute) {
         FetchAttribute::Binary { peek: false, .. } => b"BINARY",
         FetchAttribute::Binary { peek: true, .. } => b"BINARY.PEEK",
         FetchAttribute::BinarySize { .. } => b"BINARY.SIZE",
+        FetchAttribute::ModSeq => b"MODSEQ",
+        FetchAttribute::SaveDate => b"SAVEDATE",
+        FetchAttribute::Preview { lazy: false } => b"PREVIEW",
+        FetchAttribute::Preview { lazy: true } => b"PREVIEW (LAZY)",
     };
     out.put(name);
     match attribute {

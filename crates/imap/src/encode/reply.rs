@@ -76,6 +76,11 @@ fn code(out: &mut Output, code: &Code, utf8: bool) {
         Code::Limit => b"LIMIT",
         Code::NoModSeq => b"NOMODSEQ",
         Code::NoUpdate(_) => b"NOUPDATE ",
+        Code::Modified(_) => b"MODIFIED ",
+        Code::BadUrl(_) => b"BADURL ",
+        Code::CompressionActive => b"COMPRESSIONACTIVE",
+        Code::UidRequired => b"UIDREQUIRED",
+        Code::InProgress { .. } => b"INPROGRESS ",
         Code::NonExistent => b"NONEXISTENT",
         Code::NoPerm => b"NOPERM",
         Code::NotSaved => b"NOTSAVED",
@@ -154,6 +159,24 @@ fn code(out: &mut Output, code: &Code, utf8: bool) {
         Code::HighestModSeq(value)
         | Code::MetadataLongEntries(value)
         | Code::MetadataMaxSize(value) => number(out, *value),
+        Code::Modified(messages) => number_set(out, messages),
+        Code::BadUrl(url) => other(out, url),
+        Code::InProgress {
+            tag,
+            progress,
+            goal,
+        } => {
+            out.put(b"(");
+            string(out, tag.as_bytes(), false);
+            out.put(b" ");
+            number(out, *progress);
+            out.put(b" ");
+            match goal {
+                Some(goal) => number(out, *goal),
+                None => out.put(b"NIL"),
+            }
+            out.put(b")");
+        }
         _ => {}
     }
 }

@@ -38,5 +38,18 @@ pub(crate) fn status(out: &mut Output, name: &MailboxName, data: &StatusData, ut
         out.put(id.as_bytes());
         out.put(b")");
     }
+    if let Some(limit) = data.append_limit {
+        // Whether something stands before it decides about the space.
+        let any = any || data.mailbox_id.is_some();
+        out.put(if any {
+            b" APPENDLIMIT "
+        } else {
+            b"APPENDLIMIT "
+        });
+        match limit {
+            Some(limit) => number(out, limit),
+            None => out.put(b"NIL"),
+        }
+    }
     out.put(b")");
 }

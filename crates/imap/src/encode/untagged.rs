@@ -57,6 +57,14 @@ pub(crate) fn untagged(out: &mut Output, response: &Untagged, utf8: bool) {
         Untagged::Sort(results) => search::list(out, "SORT", results, None),
         Untagged::Thread(tokens) => search::thread(out, tokens),
         Untagged::Esearch(data) => search::esearch(out, data, utf8),
+        Untagged::Vanished { earlier, uids } => {
+            out.put(if *earlier {
+                b"VANISHED (EARLIER) "
+            } else {
+                b"VANISHED "
+            });
+            super::number_set(out, uids);
+        }
         Untagged::Comparator { active, matching } => {
             search::comparator(out, active, matching, utf8)
         }

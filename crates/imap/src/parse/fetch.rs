@@ -1,8 +1,8 @@
 //! FETCH.
 
 use super::base::number64;
-use super::{Parsed, Parser, too_many};
-use crate::{Command, FetchAttribute, Partial, Section, SectionText};
+use super::{Parsed, Parser, Stop, too_many};
+use crate::{Command, FetchAttribute, FetchModifiers, Partial, Reply, Section, SectionText};
 
 /// Numbers in a section part: messages nest at most 100 deep before the rest is one opaque part.
 const PART_DEPTH: usize = 100;
@@ -10,6 +10,7 @@ const PART_DEPTH: usize = 100;
 impl Parser<'_> {
     /// ```text
     /// fetch = "FETCH" SP sequence-set SP ("ALL" / "FULL" / "FAST" / fetch-att / "(" fetch-att *(SP fetch-att) ")")
+    ///         [fetch-modifiers] ; RFC 4466 §2.4
     /// ```
     pub(super) fn fetch(&mut self, uid: bool) -> Parsed<Command> {
         self.sp()?;
@@ -34,11 +35,59 @@ impl Parser<'_> {
             let attribute = self.fetch_att()?;
             self.add_attribute(&mut attributes, attribute)?;
         }
+        let modifiers = if self.cursor.eat(b' ') {
+            self.fetch_modifiers(uid)?
+        } else {
+            FetchModifiers::default()
+        };
+        if modifiers.changed_since.is_some() {
+            // RFC 7162 §3.1.4.1: CHANGEDSINCE asks for MODSEQ as well.
+            self.add_attribute(&mut attributes, FetchAttribute::ModSeq)?;
+        }
         Ok(Command::Fetch {
             uid,
             set,
             attributes,
+            modifiers,
         })
+    }
+
+    /// ```text
+    /// fetch-modifiers = SP "(" fetch-modifier *(SP fetch-modifier) ")"
+    /// fetch-modifier  = "CHANGEDSINCE" SP mod-sequence-value / "VANISHED" / "PARTIAL" SP partial-range
+    /// ```
+    fn fetch_modifiers(&mut self, uid: bool) -> Parsed<FetchModifiers> {
+        let mut modifiers = FetchModifiers::default();
+        self.open()?;
+        loop {
+            let error = self.wrong("CHANGEDSINCE, VANISHED or PARTIAL, each once");
+            match self.word("a modifier")?.as_str() {
+                "CHANGEDSINCE" if modifiers.changed_since.is_none() => {
+                    self.sp()?;
+                    modifiers.changed_since = Some(self.mod_sequence()?);
+                }
+                "VANISHED" if !modifiers.vanished => modifiers.vanished = true,
+                "PARTIAL" if modifiers.partial.is_none() => {
+                    self.sp()?;
+                    modifiers.partial = Some(self.partial_range()?);
+                }
+                _ => return Err(error),
+            }
+            if self.list_ends()? {
+                break;
+            }
+        }
+        // RFC 7162 §3.2.6, RFC 9394 §3.3
+        let refused = if modifiers.vanished && !(uid && self.context.enabled.qresync) {
+            "VANISHED is of UID FETCH, after ENABLE QRESYNC"
+        } else if modifiers.vanished && modifiers.changed_since.is_none() {
+            "VANISHED needs CHANGEDSINCE"
+        } else if modifiers.partial.is_some() && !uid {
+            "PARTIAL is of UID FETCH"
+        } else {
+            return Ok(modifiers);
+        };
+        Err(Stop::Refused(Reply::bad(refused)))
     }
 
     /// The attributes a macro stands for (RFC 9051 §6.4.5).
@@ -94,6 +143,11 @@ impl Parser<'_> {
             ("RFC822", false) => FetchAttribute::Rfc822,
             ("RFC822.HEADER", false) => FetchAttribute::Rfc822Header,
             ("RFC822.TEXT", false) => FetchAttribute::Rfc822Text,
+            ("MODSEQ", false) => FetchAttribute::ModSeq,
+            ("SAVEDATE", false) => FetchAttribute::SaveDate,
+            ("PREVIEW", false) => FetchAttribute::Preview {
+                lazy: self.preview_lazy()?,
+            },
             ("BODY" | "BODY.PEEK", true) => FetchAttribute::BodySection {
                 section: self.section()?,
                 partial: self.partial()?,
@@ -109,6 +163,25 @@ impl Parser<'_> {
             },
             _ => return Err(error),
         })
+    }
+
+    /// ```text
+    /// fetch-att        =/ "PREVIEW" [SP "(" preview-mod *(SP preview-mod) ")"] ; RFC 8970 §6
+    /// preview-mod      = "LAZY"
+    /// ```
+    fn preview_lazy(&mut self) -> Parsed<bool> {
+        let before = self.cursor;
+        if !(self.cursor.eat(b' ') && self.cursor.eat(b'(')) {
+            self.cursor = before;
+            return Ok(false);
+        }
+        // A single attribute without parentheses may be followed by the modifiers of FETCH.
+        if !self.cursor.eat_ignore_case(b"LAZY") {
+            self.cursor = before;
+            return Ok(false);
+        }
+        self.cursor.expect(b')', "a closing parenthesis")?;
+        Ok(true)
     }
 
     /// ```text

@@ -26,6 +26,7 @@ mod metadata;
 mod quota;
 pub(crate) mod response;
 mod search;
+mod select;
 mod sequence;
 mod sort;
 mod status;
@@ -37,8 +38,10 @@ use wire::cursor::{Cursor, Error};
 
 pub(crate) use base::{is_astring_char, is_atom_char};
 
-use crate::server::{Limits, State};
-use crate::{AclCommand, Append, Command, QuotaCommand, Reply};
+pub(crate) use append::{Outline, fill};
+
+use crate::server::{Enabled, Limits, State};
+use crate::{AclCommand, Command, QuotaCommand, Reply};
 
 /// What a parser knows besides the text.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +52,8 @@ pub(crate) struct Context<'a> {
     pub utf8: bool,
     /// LOGIN is allowed here.
     pub login: bool,
+    /// What the client enabled.
+    pub enabled: Enabled,
     /// Limits.
     pub limits: &'a Limits,
 }
@@ -65,7 +70,7 @@ pub(crate) struct Literal {
 }
 
 /// Why a parser stopped.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Stop {
     /// The text is wrong there.
     Syntax(Error),
@@ -73,8 +78,8 @@ pub(crate) enum Stop {
     Refused(Reply),
     /// The octets of this literal are needed.
     Literal(Literal),
-    /// APPEND is complete up to its message.
-    Message(Append, Literal),
+    /// APPEND or REPLACE is complete up to octets of a message.
+    Message(Box<Outline>, Literal),
 }
 
 impl From<Error> for Stop {
@@ -116,7 +121,7 @@ impl Where {
 type Rule = for<'p, 'a> fn(&'p mut Parser<'a>) -> Parsed<Command>;
 
 /// Every command: name, where it is allowed, what parses its arguments.
-const COMMANDS: [(&str, Where, Rule); 46] = [
+const COMMANDS: [(&str, Where, Rule); 49] = [
     ("CAPABILITY", Where::Any, |_| Ok(Command::Capability)),
     ("NOOP", Where::Any, |_| Ok(Command::Noop)),
     ("LOGOUT", Where::Any, |_| Ok(Command::Logout)),
@@ -129,12 +134,8 @@ const COMMANDS: [(&str, Where, Rule); 46] = [
     }),
     ("LOGIN", Where::NotAuthenticated, |p| p.login()),
     ("ENABLE", Where::Authenticated, |p| p.enable()),
-    ("SELECT", Where::Authenticated, |p| {
-        p.sp_mailbox().map(Command::Select)
-    }),
-    ("EXAMINE", Where::Authenticated, |p| {
-        p.sp_mailbox().map(Command::Examine)
-    }),
+    ("SELECT", Where::Authenticated, |p| p.select(false)),
+    ("EXAMINE", Where::Authenticated, |p| p.select(true)),
     ("CREATE", Where::Authenticated, |p| p.create()),
     ("DELETE", Where::Authenticated, |p| {
         p.sp_mailbox().map(Command::Delete)
@@ -172,6 +173,10 @@ const COMMANDS: [(&str, Where, Rule); 46] = [
     }),
     ("STATUS", Where::Authenticated, |p| p.status()),
     ("APPEND", Where::Authenticated, |p| p.append()),
+    ("COMPRESS", Where::Authenticated, |p| p.compress()),
+    ("UNAUTHENTICATE", Where::Authenticated, |_| {
+        Ok(Command::Unauthenticate)
+    }),
     ("IDLE", Where::Authenticated, |_| Ok(Command::Idle)),
     ("CHECK", Where::Selected, |_| Ok(Command::Check)),
     ("CLOSE", Where::Selected, |_| Ok(Command::Close)),
@@ -189,7 +194,13 @@ const COMMANDS: [(&str, Where, Rule); 46] = [
     ("STORE", Where::Selected, |p| p.store(false)),
     ("COPY", Where::Selected, |p| p.copy(false)),
     ("MOVE", Where::Selected, |p| p.move_(false)),
+    ("REPLACE", Where::Selected, |p| p.replace(false)),
     ("UID", Where::Selected, |p| p.uid()),
+];
+
+/// Commands that name messages by sequence number, and have a UID form that does not.
+const BY_NUMBER: [&str; 8] = [
+    "SEARCH", "FETCH", "STORE", "COPY", "MOVE", "REPLACE", "SORT", "THREAD",
 ];
 
 /// Parses one command.
@@ -215,6 +226,15 @@ pub(crate) fn command<'a>(
     (Some(tag), name, parsed)
 }
 
+/// Goes on with an APPEND or REPLACE behind the octets of a message.
+pub(crate) fn append_rest(text: &[u8], context: Context<'_>, outline: Outline) -> Parsed<Command> {
+    let mut parser = Parser {
+        cursor: Cursor::new(text),
+        context,
+    };
+    parser.append_rest(outline)
+}
+
 impl<'a> Parser<'a> {
     fn after_tag(&mut self) -> (Option<&'static str>, Parsed<Command>) {
         let found = match self.sp().and_then(|()| self.command_name()) {
@@ -228,6 +248,11 @@ impl<'a> Parser<'a> {
                 (_, State::NotAuthenticated) => "Log in first",
                 _ => "Select a mailbox first",
             });
+            return (Some(name), Err(Stop::Refused(reply)));
+        }
+        // RFC 9586 §3.2: no sequence numbers any more.
+        if self.context.enabled.uid_only && BY_NUMBER.contains(&name) {
+            let reply = Reply::bad("Use the UID form").with(crate::Code::UidRequired);
             return (Some(name), Err(Stop::Refused(reply)));
         }
         let parsed = rule(self).and_then(|command| {
@@ -247,11 +272,12 @@ impl<'a> Parser<'a> {
     }
 
     /// ```text
-    /// uid = "UID" SP (copy / move / fetch / search / sort / store / thread / uid-expunge)
+    /// uid = "UID" SP (copy / move / fetch / search / sort / store / thread / uid-expunge / replace)
     /// ```
     fn uid(&mut self) -> Parsed<Command> {
         self.sp()?;
-        let unknown = self.wrong("COPY, MOVE, FETCH, SEARCH, SORT, STORE, THREAD or EXPUNGE");
+        let unknown =
+            self.wrong("COPY, MOVE, FETCH, SEARCH, SORT, STORE, THREAD, REPLACE or EXPUNGE");
         let mut name = self
             .cursor
             .take_while(|octet| octet.is_ascii_alphabetic())
@@ -266,6 +292,7 @@ impl<'a> Parser<'a> {
             b"SORT" => self.sort(true),
             b"THREAD" => self.thread(true),
             b"STORE" => self.store(true),
+            b"REPLACE" => self.replace(true),
             b"EXPUNGE" => {
                 self.sp()?;
                 Ok(Command::Expunge {
@@ -276,10 +303,41 @@ impl<'a> Parser<'a> {
         }
     }
 
+    /// ```text
+    /// compress  = "COMPRESS" SP algorithm ; RFC 4978 §5
+    /// algorithm = "DEFLATE"
+    /// ```
+    fn compress(&mut self) -> Parsed<Command> {
+        self.sp()?;
+        let error = self.wrong("DEFLATE");
+        match self.atom("an algorithm")?.eq_ignore_ascii_case("DEFLATE") {
+            true => Ok(Command::Compress),
+            false => Err(error),
+        }
+    }
+
     /// The error that something else stands here.
     fn wrong(&self, expected: &'static str) -> Stop {
         Stop::Syntax(self.cursor.error(expected))
     }
+}
+
+/// The section that a URL names (`isection`, RFC 5092 §11), decoded.
+pub(crate) fn url_section(text: &str) -> Option<crate::Section> {
+    let bracketed = format!("[{text}]");
+    let limits = Limits::default();
+    let mut parser = Parser {
+        cursor: Cursor::new(bracketed.as_bytes()),
+        context: Context {
+            state: State::Selected,
+            utf8: true,
+            login: false,
+            enabled: Enabled::default(),
+            limits: &limits,
+        },
+    };
+    let section = parser.section().ok()?;
+    parser.cursor.is_empty().then_some(section)
 }
 
 /// A refusal because a limit of ours is reached.

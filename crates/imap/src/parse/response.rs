@@ -4,7 +4,7 @@
 
 use super::base::number64;
 use super::{Context, Parsed, Parser, State};
-use crate::server::Limits;
+use crate::server::{Enabled, Limits};
 use crate::{Capability, Code, Flag, NumberSet, Reply, Status, Untagged};
 use wire::cursor::Cursor;
 
@@ -49,6 +49,7 @@ pub(crate) fn response(text: &[u8], utf8: bool) -> Option<Response> {
         state: State::Selected,
         utf8,
         login: true,
+        enabled: Enabled::default(),
         limits: &limits,
     };
     let mut parser = Parser {
@@ -163,12 +164,21 @@ impl Parser<'_> {
                 Code::HighestModSeq(number64(&mut self.cursor, "a mod-sequence")?)
             }
             "INUSE" => Code::InUse,
+            "BADURL" => {
+                self.sp()?;
+                let url = self.cursor.take_while(|octet| octet != b']');
+                Code::BadUrl(String::from_utf8_lossy(url).into_owned())
+            }
+            "COMPRESSIONACTIVE" => Code::CompressionActive,
+            "INPROGRESS" => self.in_progress()?,
             "LIMIT" => Code::Limit,
             "METADATA" => self.metadata_code()?,
             "MAILBOXID" => {
                 self.sp()?;
                 Code::MailboxId(self.mailbox_id()?)
             }
+            "MODIFIED" => Code::Modified(self.sp_number_set()?),
+            "UIDREQUIRED" => Code::UidRequired,
             "NOMODSEQ" => Code::NoModSeq,
             "NOUPDATE" => {
                 self.sp()?;
@@ -199,6 +209,37 @@ impl Parser<'_> {
             "USEATTR" => Code::UseAttr,
             _ => return Err(unknown),
         })
+    }
+
+    /// ```text
+    /// "INPROGRESS" [SP "(" tag-string SP (number / nil) SP (nz-number / nil) ")"] ; RFC 9585
+    /// ```
+    fn in_progress(&mut self) -> Parsed<Code> {
+        let mut told = (String::new(), 0, None);
+        if self.cursor.eat(b' ') {
+            self.open()?;
+            told.0 = self
+                .nstring()?
+                .map(|tag| String::from_utf8_lossy(&tag).into_owned())
+                .unwrap_or_default();
+            self.sp()?;
+            told.1 = self.number_or_nil()?.unwrap_or(0);
+            self.sp()?;
+            told.2 = self.number_or_nil()?;
+            self.cursor.expect(b')', "a closing parenthesis")?;
+        }
+        Ok(Code::InProgress {
+            tag: told.0,
+            progress: told.1,
+            goal: told.2,
+        })
+    }
+
+    fn number_or_nil(&mut self) -> Parsed<Option<u64>> {
+        if self.cursor.eat_ignore_case(b"NIL") {
+            return Ok(None);
+        }
+        Ok(Some(number64(&mut self.cursor, "a number or NIL")?))
     }
 
     pub(super) fn sp_number(&mut self) -> Parsed<u32> {

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use super::{Parsed, Parser, too_many};
-use crate::{Bound, SequenceSet};
+use crate::{Bound, NumberSet, SequenceSet};
 
 impl Parser<'_> {
     /// ```text
@@ -33,10 +33,36 @@ impl Parser<'_> {
         }
     }
 
+    /// A set in which `*` has no place.
+    ///
+    /// ```text
+    /// known-uids = sequence-set ; Sequence of UIDs; "*" is not allowed, RFC 7162 §7
+    /// ```
+    pub(super) fn known_set(&mut self) -> Parsed<NumberSet> {
+        let mut set = NumberSet::new();
+        let mut ranges = 0_usize;
+        loop {
+            let first = self.nz_number("a number")?;
+            let second = if self.cursor.eat(b':') {
+                self.nz_number("a number")?
+            } else {
+                first
+            };
+            ranges = ranges.saturating_add(1);
+            if ranges > self.context.limits.ranges {
+                return Err(too_many("A set has too many ranges"));
+            }
+            set.push_range(first.min(second)..=first.max(second));
+            if !self.cursor.eat(b',') {
+                return Ok(set);
+            }
+        }
+    }
+
     /// ```text
     /// seq-number = nz-number / "*"
     /// ```
-    fn seq_number(&mut self) -> Parsed<Bound> {
+    pub(super) fn seq_number(&mut self) -> Parsed<Bound> {
         if self.cursor.eat(b'*') {
             return Ok(Bound::Last);
         }

@@ -36,6 +36,8 @@ impl Parser<'_> {
     /// ```text
     /// status-att = "MESSAGES" / "UIDNEXT" / "UIDVALIDITY" / "UNSEEN" / "DELETED" / "SIZE"
     /// status-att =/ "RECENT"        ; RFC 3501 §9
+    /// status-att =/ "HIGHESTMODSEQ" ; RFC 7162 §7
+    /// status-att =/ "APPENDLIMIT"   ; RFC 7889 §6
     /// ```
     fn status_att(&mut self) -> Parsed<StatusItem> {
         let error = self.wrong("a status item");
@@ -49,6 +51,8 @@ impl Parser<'_> {
             "SIZE" => Ok(StatusItem::Size),
             "DELETED-STORAGE" => Ok(StatusItem::DeletedStorage),
             "MAILBOXID" => Ok(StatusItem::MailboxId),
+            "HIGHESTMODSEQ" => Ok(StatusItem::HighestModSeq),
+            "APPENDLIMIT" => Ok(StatusItem::AppendLimit),
             _ => Err(error),
         }
     }

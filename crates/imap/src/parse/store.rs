@@ -5,13 +5,25 @@ use crate::{Command, Store, StoreAction};
 
 impl Parser<'_> {
     /// ```text
-    /// store           = "STORE" SP sequence-set SP store-att-flags
+    /// store           = "STORE" SP sequence-set [store-modifiers] SP store-att-flags
+    /// store-modifiers = SP "(" "UNCHANGEDSINCE" SP mod-sequence-valzer ")" ; RFC 7162 §7
     /// store-att-flags = (["+" / "-"] "FLAGS" [".SILENT"]) SP (flag-list / (flag *(SP flag)))
     /// ```
     pub(super) fn store(&mut self, uid: bool) -> Parsed<Command> {
         self.sp()?;
         let set = self.sequence_set()?;
         self.sp()?;
+        let mut unchanged_since = None;
+        if self.cursor.eat(b'(') {
+            let error = self.wrong("UNCHANGEDSINCE");
+            if self.word("UNCHANGEDSINCE")? != "UNCHANGEDSINCE" {
+                return Err(error);
+            }
+            self.sp()?;
+            unchanged_since = Some(self.mod_sequence_or_zero()?);
+            self.cursor.expect(b')', "a closing parenthesis")?;
+            self.sp()?;
+        }
         let error = self.wrong("FLAGS, +FLAGS or -FLAGS");
         let action = if self.cursor.eat(b'+') {
             StoreAction::Add
@@ -40,6 +52,7 @@ impl Parser<'_> {
             set,
             action,
             silent,
+            unchanged_since,
             flags,
         }))
     }

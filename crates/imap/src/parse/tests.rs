@@ -2,13 +2,13 @@
 
 use std::num::NonZeroU32;
 
-use super::{Context, Literal, Stop, command};
-use crate::server::{Limits, State};
+use super::{Context, Literal, Stop, append_rest, command};
+use crate::server::{Enabled, Limits, State};
 use crate::{
-    Append, Bound, Capability, Code, Command, Date, DateTime, FetchAttribute, Flag, List,
-    ListPattern, ListReturn, ListSelection, MailboxFilter, MailboxName, Partial, PartialRange,
-    Search, SearchKey, SearchReturn, Secret, Section, SectionText, SequenceSet, SortCriterion,
-    SortKey, SpecialUse, StatusItem, Store, StoreAction,
+    Append, AppendPart, Bound, Capability, Code, Command, Date, DateTime, FetchAttribute, Flag,
+    List, ListPattern, ListReturn, ListSelection, MailboxFilter, MailboxName, NewMessage, Partial,
+    PartialRange, Search, SearchKey, SearchReturn, Secret, Section, SectionText, Select,
+    SequenceSet, SortCriterion, SortKey, SpecialUse, StatusItem, Store, StoreAction,
 };
 
 fn parse_in(state: State, utf8: bool, text: &[u8]) -> Result<Command, Stop> {
@@ -17,6 +17,7 @@ fn parse_in(state: State, utf8: bool, text: &[u8]) -> Result<Command, Stop> {
         state,
         utf8,
         login: true,
+        enabled: Enabled::default(),
         limits: &limits,
     };
     let (tag, _, parsed) = command(text, context);
@@ -67,8 +68,14 @@ fn plain_commands_in_any_case() {
         ("UNSELECT", Command::Unselect),
         ("EXPUNGE", Command::Expunge { uids: None }),
         ("UID EXPUNGE 7", Command::Expunge { uids: Some(one(7)) }),
-        ("SELECT INBOX", Command::Select(name("INBOX"))),
-        ("EXAMINE \"My mail\"", Command::Examine(name("My mail"))),
+        ("SELECT INBOX", Command::Select(Select::new(name("INBOX")))),
+        (
+            "EXAMINE \"My mail\"",
+            Command::Select(Select {
+                read_only: true,
+                ..Select::new(name("My mail"))
+            }),
+        ),
         ("DELETE a]b", Command::Delete(name("a]b"))),
         ("SUBSCRIBE x", Command::Subscribe(name("x"))),
         ("UNSUBSCRIBE {3}\r\nx y", Command::Unsubscribe(name("x y"))),
@@ -291,6 +298,7 @@ fn login_in_clear_is_refused_before_its_arguments() {
         state: State::NotAuthenticated,
         utf8: false,
         login: false,
+        enabled: Enabled::default(),
         limits: &limits,
     };
     for text in [&b"a LOGIN {4}"[..], b"a LOGIN", b"a LOGIN user pass"] {
@@ -384,7 +392,7 @@ fn mailbox_names_in_both_forms() {
     ] {
         assert_eq!(
             select(utf8, text),
-            Ok(Command::Select(name(expected))),
+            Ok(Command::Select(Select::new(name(expected)))),
             "{text}"
         );
     }
@@ -427,7 +435,10 @@ fn a26_names_that_have_another_form_are_refused() {
         );
     }
     // The two are one mailbox only if the shift is what it says.
-    assert_eq!(select(false, "&-&-"), Ok(Command::Select(name("&&"))));
+    assert_eq!(
+        select(false, "&-&-"),
+        Ok(Command::Select(Select::new(name("&&"))))
+    );
     assert!(matches!(
         select(true, &"x".repeat(1001)),
         Err(Stop::Refused(_))
@@ -736,17 +747,204 @@ fn status() {
 }
 
 #[test]
+fn append_of_parts_and_of_several() {
+    let url = |text: &str| AppendPart::Url(text.to_owned());
+    let Ok(Command::Append(append)) = parse("APPEND a (\\Seen) CATENATE (URL \"/x;UID=1\" url y)")
+    else {
+        panic!()
+    };
+    let [message] = &append.messages[..] else {
+        panic!()
+    };
+    assert!(message.catenate && message.flags == [Flag::Seen]);
+    assert_eq!(message.parts, [url("/x;UID=1"), url("y")]);
+    let Ok(Command::Append(append)) = parse("APPEND a CATENATE (URL x) CATENATE (URL y)") else {
+        panic!()
+    };
+    assert_eq!(append.messages.len(), 2);
+    // From one literal to the next.
+    let Err(Stop::Message(outline, _)) = parse("APPEND a CATENATE (URL x TEXT {3}") else {
+        panic!()
+    };
+    let limits = Limits::default();
+    let context = Context {
+        state: State::Selected,
+        utf8: false,
+        login: false,
+        enabled: Enabled::default(),
+        limits: &limits,
+    };
+    let rest = |text: &[u8]| append_rest(text, context, (*outline).clone());
+    let Err(Stop::Message(next, literal)) = rest(b" URL z) () ~{4+}") else {
+        panic!()
+    };
+    assert!(literal.binary && !literal.synchronizing);
+    let parts: Vec<usize> = next.append.messages.iter().map(|m| m.parts.len()).collect();
+    assert_eq!(parts, [3, 1]);
+    assert!(matches!(rest(b")"), Ok(Command::Append(_))));
+    for text in [&b""[..], b" )", b"x)", b") ", b") x", b" URL", b") {x}"] {
+        assert!(
+            matches!(rest(text), Err(Stop::Syntax(_))),
+            "{}",
+            text.escape_ascii()
+        );
+    }
+    for text in [
+        "APPEND a CATENATE ()",
+        "APPEND a CATENATE (TEXT x)",
+        "APPEND a CATENATE (URL x",
+        "APPEND a CATENATE URL x",
+        "REPLACE 0 a {1}",
+        "REPLACE 1:2 a {1}",
+        "REPLACE $ a {1}",
+        "UID REPLACE a {1}",
+    ] {
+        assert!(matches!(parse(text), Err(Stop::Syntax(_))), "{text}");
+    }
+    assert!(matches!(
+        parse("APPEND a UTF8 (~{1}"),
+        Err(Stop::Refused(_))
+    ));
+    let Err(Stop::Message(outline, _)) = parse("UID REPLACE 7 a (\\Draft) {3}") else {
+        panic!()
+    };
+    let replaced = outline.append.replaces.unwrap();
+    assert!(replaced.uid && replaced.message == number(7));
+    assert!(append_rest(b" {1}", context, (*outline).clone()).is_err());
+}
+
+#[test]
+fn what_a_client_knows_of_a_mailbox() {
+    let limits = Limits::default();
+    let enabled = Enabled {
+        qresync: true,
+        condstore: true,
+        ..Enabled::default()
+    };
+    let select = |text: &str| {
+        let context = Context {
+            state: State::Selected,
+            utf8: false,
+            login: false,
+            enabled,
+            limits: &limits,
+        };
+        match command(format!("a SELECT {text}").as_bytes(), context).2 {
+            Ok(Command::Select(select)) => Some(select),
+            _ => None,
+        }
+    };
+    let known = select("INBOX (QRESYNC (67890007 90060115194045000 41,43:211,214:541))")
+        .unwrap()
+        .qresync
+        .unwrap();
+    assert_eq!(
+        (known.uid_validity, known.modseq),
+        (67_890_007, 90_060_115_194_045_000)
+    );
+    assert_eq!(known.known_uids.unwrap().count(), 1 + 169 + 328);
+    let both = select("INBOX (CONDSTORE QRESYNC (1 2 (1,3:4 5,7:8)))").unwrap();
+    assert!(both.condstore && both.qresync.unwrap().matches.is_some());
+    assert!(select("INBOX (QRESYNC (1 2))").is_some());
+    for text in [
+        "INBOX ()",
+        "INBOX (CONDSTORE",
+        "INBOX (CONDSTORE CONDSTORE)",
+        "INBOX (BOGUS)",
+        "INBOX (QRESYNC)",
+        "INBOX (QRESYNC (0 2))",
+        "INBOX (QRESYNC (1 0))",
+        "INBOX (QRESYNC (1 9223372036854775808))",
+        "INBOX (QRESYNC (1 2 1:*))",
+        "INBOX (QRESYNC (1 2 $))",
+        "INBOX (QRESYNC (1 2 (1:3 5:6)))",
+        "INBOX (QRESYNC (1 2 (3,1 5:6)))",
+        "INBOX (QRESYNC (1 2 (1:2 5:6) 7))",
+    ] {
+        assert_eq!(select(text), None, "{text}");
+    }
+    // Before ENABLE QRESYNC it is not understood.
+    assert!(matches!(
+        parse("SELECT INBOX (QRESYNC (1 2))"),
+        Err(Stop::Refused(_))
+    ));
+}
+
+#[test]
+fn mod_sequences() {
+    let Ok(Command::Fetch {
+        attributes,
+        modifiers,
+        ..
+    }) = parse("UID FETCH 1:* (FLAGS) (CHANGEDSINCE 12345 PARTIAL -1:-10)")
+    else {
+        panic!()
+    };
+    assert!(attributes.contains(&FetchAttribute::ModSeq));
+    assert_eq!(modifiers.changed_since, Some(12_345));
+    assert!(modifiers.partial.unwrap().from_end);
+    let Ok(Command::Store(store)) =
+        parse("STORE 7,5,9 (UNCHANGEDSINCE 0) +FLAGS.SILENT (\\Deleted)")
+    else {
+        panic!()
+    };
+    assert_eq!(store.unchanged_since, Some(0));
+    for text in [
+        "FETCH 1 FLAGS (CHANGEDSINCE 0)",
+        "FETCH 1 FLAGS (CHANGEDSINCE)",
+        "FETCH 1 FLAGS ()",
+        "FETCH 1 FLAGS (CHANGEDSINCE 1 CHANGEDSINCE 2)",
+        "FETCH 1 FLAGS(CHANGEDSINCE 1)",
+        "FETCH 1 FLAGS (CHANGEDSINCE 1) x",
+        "UID FETCH 1 FLAGS (PARTIAL 0:1)",
+        "UID FETCH 1 FLAGS (PARTIAL -1:2)",
+        "STORE 1 (UNCHANGEDSINCE) FLAGS ()",
+        "STORE 1 () FLAGS ()",
+        "STORE 1 (CHANGEDSINCE 1) FLAGS ()",
+    ] {
+        assert!(matches!(parse(text), Err(Stop::Syntax(_))), "{text}");
+    }
+    for text in [
+        "FETCH 1 FLAGS (CHANGEDSINCE 1 VANISHED)",
+        "UID FETCH 1 FLAGS (CHANGEDSINCE 1 VANISHED)",
+        "FETCH 1 FLAGS (PARTIAL 1:2)",
+    ] {
+        assert!(matches!(parse(text), Err(Stop::Refused(_))), "{text}");
+    }
+    // What follows PREVIEW is its own, or FETCH's.
+    for (text, lazy, since) in [
+        ("FETCH 1 PREVIEW", false, None),
+        ("FETCH 1 PREVIEW (LAZY)", true, None),
+        ("FETCH 1 (UID PREVIEW (LAZY) FLAGS)", true, None),
+        ("FETCH 1 PREVIEW (CHANGEDSINCE 5)", false, Some(5)),
+        ("FETCH 1 PREVIEW (LAZY) (CHANGEDSINCE 5)", true, Some(5)),
+    ] {
+        let Ok(Command::Fetch {
+            attributes,
+            modifiers,
+            ..
+        }) = parse(text)
+        else {
+            panic!("{text}")
+        };
+        assert!(
+            attributes.contains(&FetchAttribute::Preview { lazy }),
+            "{text}"
+        );
+        assert_eq!(modifiers.changed_since, since, "{text}");
+    }
+}
+
+#[test]
 fn append() {
     let start = |text: &str| match parse(&format!("APPEND {text}")) {
-        Err(Stop::Message(append, literal)) => Some((append, literal)),
+        Err(Stop::Message(outline, literal)) => Some((outline.append, literal)),
         _ => None,
     };
     let base = Append {
         mailbox: name("a"),
-        flags: vec![],
-        date: None,
-        binary: false,
-        message: vec![],
+        replaces: None,
+        messages: vec![NewMessage::text(vec![])],
     };
     let literal = Literal {
         size: 10,
@@ -764,27 +962,21 @@ fn append() {
             }
         ))
     );
-    let binary = Append {
-        binary: true,
-        ..base.clone()
+    let (binary, head) = start("a ~{10}").unwrap();
+    assert!(head.binary);
+    let [AppendPart::Text { binary: true, .. }] = binary.messages[0].parts[..] else {
+        panic!()
     };
-    assert_eq!(
-        start("a ~{10}"),
-        Some((
-            binary,
-            Literal {
-                binary: true,
-                ..literal
-            }
-        ))
-    );
     let date = Some(DateTime {
         unix: 759_561_865,
         offset: -480,
     });
     let full = Append {
-        flags: vec![Flag::Seen],
-        date,
+        messages: vec![NewMessage {
+            flags: vec![Flag::Seen],
+            date,
+            ..NewMessage::text(vec![])
+        }],
         ..base.clone()
     };
     let started = start("a (\\Seen) \"25-Jan-1994 21:24:25 -0800\" {10}");
@@ -1302,6 +1494,7 @@ fn a17_search_nests_without_recursion_and_within_bounds() {
         state: State::Selected,
         utf8: false,
         login: true,
+        enabled: Enabled::default(),
         limits: &limits,
     };
     let parse = |text: String| command(format!("a SEARCH {text}").as_bytes(), context).2;

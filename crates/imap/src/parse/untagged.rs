@@ -30,7 +30,10 @@ impl Parser<'_> {
             let number = self.number("a number")?;
             self.sp()?;
             return Ok(
-                match self.word("EXISTS, RECENT, EXPUNGE or FETCH")?.as_str() {
+                match self
+                    .word("EXISTS, RECENT, EXPUNGE, FETCH or UIDFETCH")?
+                    .as_str()
+                {
                     "EXISTS" => Untagged::Exists(number),
                     "RECENT" => Untagged::Recent(number),
                     "EXPUNGE" => Untagged::Expunge(number),
@@ -40,6 +43,13 @@ impl Parser<'_> {
                             seq: number,
                             items: self.msg_att()?,
                         }
+                    }
+                    "UIDFETCH" => {
+                        self.sp()?;
+                        let mut items = self.msg_att()?;
+                        items.retain(|item| !matches!(item, Fetched::Uid(_)));
+                        items.insert(0, Fetched::Uid(number));
+                        Untagged::Fetch { seq: 0, items }
                     }
                     _ => return Err(unknown),
                 },
@@ -72,6 +82,13 @@ impl Parser<'_> {
             "QUOTAROOT" => self.quotaroot_data()?,
             "METADATA" => self.metadata_data()?,
             "ID" => self.id_data()?,
+            "VANISHED" => {
+                self.sp()?;
+                Untagged::Vanished {
+                    earlier: self.cursor.eat_ignore_case(b"(EARLIER) "),
+                    uids: self.number_set()?,
+                }
+            }
             _ => return Err(unknown),
         })
     }
@@ -173,6 +190,10 @@ impl Parser<'_> {
             data.mailbox_id = Some(self.mailbox_id()?);
             return Ok(());
         }
+        if name == "APPENDLIMIT" && self.cursor.eat_ignore_case(b"NIL") {
+            data.append_limit = Some(None);
+            return Ok(());
+        }
         let value = number64(&mut self.cursor, "a number")?;
         let small = u32::try_from(value).ok();
         match name.as_str() {
@@ -185,6 +206,7 @@ impl Parser<'_> {
             "SIZE" => data.size = Some(value),
             "DELETED-STORAGE" => data.deleted_storage = Some(value),
             "HIGHESTMODSEQ" => data.highest_modseq = Some(value),
+            "APPENDLIMIT" => data.append_limit = Some(Some(value)),
             _ => {}
         }
         Ok(())
@@ -448,6 +470,18 @@ impl Parser<'_> {
             "FLAGS" => Fetched::Flags(self.flag_fetch_list()?),
             "INTERNALDATE" => Fetched::InternalDate(self.date_time()?),
             "RFC822.SIZE" => Fetched::Rfc822Size(number64(&mut self.cursor, "a size")?),
+            "MODSEQ" => {
+                self.open()?;
+                let modseq = self.mod_sequence_or_zero()?;
+                self.cursor.expect(b')', "a closing parenthesis")?;
+                Fetched::ModSeq(modseq)
+            }
+            "SAVEDATE" if self.cursor.eat_ignore_case(b"NIL") => Fetched::SaveDate(None),
+            "SAVEDATE" => Fetched::SaveDate(Some(self.date_time()?)),
+            "PREVIEW" => Fetched::Preview(
+                self.nstring()?
+                    .map(|text| String::from_utf8_lossy(&text).into_owned()),
+            ),
             "ENVELOPE" | "BODY" | "BODYSTRUCTURE" => Fetched::Structure {
                 name,
                 value: self.value()?,
@@ -512,7 +546,7 @@ impl Parser<'_> {
     /// ```text
     /// nstring / literal8
     /// ```
-    fn nstring(&mut self) -> Parsed<Option<Vec<u8>>> {
+    pub(super) fn nstring(&mut self) -> Parsed<Option<Vec<u8>>> {
         if self.cursor.eat_ignore_case(b"NIL") {
             return Ok(None);
         }

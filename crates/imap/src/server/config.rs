@@ -67,6 +67,14 @@ impl Config {
             Metadata,
             MetadataServer,
             ListMetadata,
+            MultiAppend,
+            Catenate,
+            Replace,
+            CompressDeflate,
+            Utf8Accept,
+            UidOnly,
+            Unauthenticate,
+            Preview,
         ]
     }
 }
@@ -84,9 +92,11 @@ pub struct Limits {
     pub literals: usize,
     /// Octets of a message in APPEND.
     pub append: u64,
+    /// Messages of one APPEND: a migration sends some dozens at once, and each costs its description until the end.
+    pub messages: usize,
     /// Keys of one SEARCH.
     pub search_keys: usize,
-    /// Items of one FETCH, and flags of one STORE or APPEND.
+    /// Items of one FETCH, flags of one STORE or APPEND, parts of one CATENATE.
     pub items: usize,
     /// Ranges of one sequence set.
     pub ranges: usize,
@@ -110,6 +120,7 @@ impl Default for Limits {
             command: 256 * 1024,
             literals: 128,
             append: 50 * 1024 * 1024,
+            messages: 1_000,
             search_keys: 2_000,
             items: 1_000,
             ranges: 50_000,

@@ -29,21 +29,27 @@ pub enum Event {
     SaslResponse(Vec<u8>),
     /// The client cancelled the exchange or broke its framing; it has been told. Needs no answer.
     SaslAborted,
-    /// APPEND is about to send its message: take the memory, look at mailbox and quota. Answered with
-    /// [`super::Session::accept_literal`], whereupon the message comes as [`Command::Append`], or completed with a
-    /// refusal, whereupon the message is never sent or thrown away as it arrives.
+    /// APPEND is about to send octets of a message: take the memory, look at mailbox and quota. Answered with
+    /// [`super::Session::accept_literal`], whereupon it goes on to the next of these or comes as [`Command::Append`], or
+    /// completed with a refusal, whereupon the octets are never sent or thrown away as they arrive.
     AppendStart {
-        /// The command, without message.
+        /// The command, with the messages that are complete since the last of these events. They will not be repeated;
+        /// keep them apart until the end of the command, which may still fail and then keeps none (RFC 3502).
         append: Append,
-        /// Octets of the message; within the limit.
+        /// Octets to come; with those of the same message before within the limit.
         size: u64,
     },
-    /// APPEND that was accepted ended in an error of syntax behind the message; the client has been told. Release
-    /// what was taken at [`Event::AppendStart`]. Needs no answer.
+    /// APPEND that was accepted ended in an error; the client has been told. Release what was taken and kept at
+    /// [`Event::AppendStart`]. Needs no answer.
     AppendAborted,
-    /// A command that is allowed in this state. Never CAPABILITY, LOGOUT, ID, ENABLE, STARTTLS, LOGIN, AUTHENTICATE:
-    /// the session answers those or has events for them.
+    /// A command that is allowed in this state. Never CAPABILITY, LOGOUT, ID, STARTTLS, LOGIN, AUTHENTICATE: the
+    /// session answers those or has events for them.
     ///
+    /// - ENABLE comes only where it made mod-sequences known while a mailbox is selected (RFC 7162 §3.1), and is done
+    ///   already.
+    /// - UNAUTHENTICATE: OK moves to the not authenticated state.
+    /// - COMPRESS: after OK write out what is pending, compress both ways, and call
+    ///   [`super::Session::compression_started`].
     /// - SELECT and EXAMINE: OK moves to the selected state; anything else leaves none selected. A mailbox selected
     ///   before is deselected already, forget it first.
     /// - CLOSE and UNSELECT: OK moves to the authenticated state.

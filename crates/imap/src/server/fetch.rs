@@ -15,11 +15,17 @@ pub struct Fetch<'a> {
 }
 
 impl<'a> Fetch<'a> {
-    pub(super) fn new(session: &'a mut Session, seq: u32) -> Fetch<'a> {
+    pub(super) fn new(session: &'a mut Session, seq: u32, uid: u32) -> Fetch<'a> {
+        let uid_only = session.enabled.uid_only;
         let out = &mut session.output;
         out.put(b"* ");
-        encode::number(out, seq);
-        out.put(b" FETCH (");
+        if uid_only {
+            encode::number(out, uid);
+            out.put(b" UIDFETCH (");
+        } else {
+            encode::number(out, seq);
+            out.put(b" FETCH (");
+        }
         Fetch { out, first: true }
     }
 
@@ -42,6 +48,28 @@ impl<'a> Fetch<'a> {
     /// `FLAGS`
     pub fn flags<'f>(&mut self, flags: impl IntoIterator<Item = &'f Flag>) -> &mut Self {
         encode::flags(self.item(b"FLAGS "), flags);
+        self
+    }
+
+    /// `MODSEQ` (RFC 7162 §3.1.4.2)
+    pub fn modseq(&mut self, modseq: u64) -> &mut Self {
+        fetch::modseq_item(self.item(b""), modseq);
+        self
+    }
+
+    /// `SAVEDATE` (RFC 8514 §4.1)
+    pub fn save_date(&mut self, date: DateTime) -> &mut Self {
+        encode::date_time(self.item(b"SAVEDATE "), date);
+        self
+    }
+
+    /// `PREVIEW` (RFC 8970 §3.2): the text is sent as a literal, which holds UTF-8 for every client.
+    pub fn preview(&mut self, text: Option<&str>) -> &mut Self {
+        let out = self.item(b"PREVIEW ");
+        match text {
+            Some(text) => encode::string(out, text.as_bytes(), false),
+            None => out.put(b"NIL"),
+        }
         self
     }
 

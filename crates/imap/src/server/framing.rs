@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `Line` | a line of a command | an event, an answer, or `Literal` |
 //! | `Literal` | a literal inside a command | `Line`, for the rest of it |
-//! | `Message`, `MessageEnd` | the message of APPEND, and the empty rest of its line | the event of the whole command |
+//! | `Message`, `MessageEnd` | a message of APPEND, and what follows it in the command (see `append`) | another message, or the event of the whole command |
 //! | `Discard`, `DiscardLine` | the rest of a command that was refused while the client sends on | `Line` |
 //! | `Sasl` | a response of AUTHENTICATE | an event |
 //! | `Idle` | DONE | an event |
@@ -19,7 +19,7 @@ use wire::sasl::Mechanism;
 
 use super::{Event, Session, State};
 use crate::parse::{self, Context, Literal, Stop};
-use crate::{Append, Capability, Code, Command, Reply, Status, Untagged};
+use crate::{Capability, Code, Command, Reply, Status, Untagged};
 
 /// Non-synchronizing literals above this are wrong where LITERAL- is announced (RFC 7888 §5).
 const LITERAL_MINUS: u64 = 4096;
@@ -28,58 +28,27 @@ const LITERAL_MINUS: u64 = 4096;
 #[derive(Debug)]
 pub(super) enum Framing {
     Line,
-    Literal {
-        left: usize,
-    },
-    Message {
-        tag: String,
-        append: Append,
-        left: usize,
-    },
-    MessageEnd {
-        tag: String,
-        append: Append,
-    },
-    Discard {
-        left: u64,
-    },
+    Literal { left: usize },
+    Message { left: usize },
+    MessageEnd,
+    Discard { left: u64 },
     DiscardLine,
-    Sasl {
-        tag: String,
-    },
-    Idle {
-        tag: String,
-    },
+    Sasl { tag: String },
+    Idle { tag: String },
     Tls,
 }
 
 /// The command the handler has to answer, as far as its answer changes the session.
 #[derive(Debug)]
 pub(super) enum Open {
-    Login {
-        tag: String,
-    },
-    StartTls {
-        tag: String,
-    },
-    Append {
-        tag: String,
-        append: Append,
-        literal: Literal,
-    },
-    Select {
-        tag: String,
-    },
-    Close {
-        tag: String,
-    },
-    Idle {
-        tag: String,
-        broken: bool,
-    },
-    Other {
-        tag: String,
-    },
+    Login { tag: String },
+    StartTls { tag: String },
+    Append { tag: String, literal: Literal },
+    Unauthenticate { tag: String },
+    Select { tag: String },
+    Close { tag: String },
+    Idle { tag: String, broken: bool },
+    Other { tag: String },
 }
 
 impl Open {
@@ -88,6 +57,7 @@ impl Open {
             Open::Login { tag }
             | Open::StartTls { tag }
             | Open::Append { tag, .. }
+            | Open::Unauthenticate { tag }
             | Open::Select { tag }
             | Open::Close { tag }
             | Open::Idle { tag, .. }
@@ -97,7 +67,7 @@ impl Open {
 }
 
 /// What a step of reading came to.
-enum Step {
+pub(super) enum Step {
     Event(Event),
     /// Something was done; there may be more.
     Again,
@@ -115,7 +85,7 @@ impl Session {
                 Framing::Line => self.read_line(),
                 Framing::Literal { .. } => self.read_literal(),
                 Framing::Message { .. } => self.read_message(),
-                Framing::MessageEnd { .. } => self.read_message_end(),
+                Framing::MessageEnd => self.read_message_end(),
                 Framing::Discard { .. } => self.discard(),
                 Framing::DiscardLine => self.discard_line(),
                 Framing::Sasl { .. } => self.read_sasl(),
@@ -130,7 +100,7 @@ impl Session {
         }
     }
 
-    fn command_limit(&self) -> usize {
+    pub(super) fn command_limit(&self) -> usize {
         if self.state == State::NotAuthenticated {
             self.config.limits.command_before_login
         } else {
@@ -145,6 +115,7 @@ impl Session {
             state: self.state,
             utf8: self.utf8,
             login: self.may_login(),
+            enabled: self.enabled,
             limits: &self.config.limits,
         };
         let (line, bare_lf) = match self.input.line(room) {
@@ -187,9 +158,9 @@ impl Session {
                 self.begin(tag, command)
             }
             (Some(tag), Err(Stop::Literal(literal))) => self.begin_literal(&tag, literal),
-            (Some(tag), Err(Stop::Message(append, literal))) => {
+            (Some(tag), Err(Stop::Message(outline, literal))) => {
                 self.forget_text();
-                self.begin_append(tag, append, literal)
+                self.begin_append(tag, outline, literal)
             }
             (tag, Err(stop)) => {
                 self.forget_text();
@@ -211,14 +182,14 @@ impl Session {
             || tag.bytes().all(|octet| octet.is_ascii_alphanumeric())
     }
 
-    fn forget_text(&mut self) {
+    pub(super) fn forget_text(&mut self) {
         self.text = Vec::new();
         self.literals = 0;
     }
 
     /// A line above the limit, the rest of which is lost, and with it whether a literal follows: nothing behind it can
     /// be trusted to be a command.
-    fn line_too_long(&mut self) -> Step {
+    pub(super) fn line_too_long(&mut self) -> Step {
         self.forget_text();
         self.bye(Reply::coded(
             Status::Bye,
@@ -229,7 +200,7 @@ impl Session {
     }
 
     /// Behind a refused line the client may send on unasked: that is not a command.
-    fn skip_rest(&mut self, trailing: Option<Literal>) {
+    pub(super) fn skip_rest(&mut self, trailing: Option<Literal>) {
         let Some(literal) = trailing.filter(|literal| !literal.synchronizing) else {
             return;
         };
@@ -255,7 +226,7 @@ impl Session {
     }
 
     /// A literal inside a command; everything before it is in order.
-    fn begin_literal(&mut self, tag: &str, literal: Literal) -> Step {
+    pub(super) fn begin_literal(&mut self, tag: &str, literal: Literal) -> Step {
         let room = self.command_limit().saturating_sub(self.text.len());
         let fits = usize::try_from(literal.size)
             .ok()
@@ -277,12 +248,13 @@ impl Session {
                     &Reply::bad("The literal is too big").with(Code::TooBig),
                 );
                 self.skip_rest(Some(literal));
+                return self.append_aborted();
             }
         }
         Step::Again
     }
 
-    fn literal_allowed(&self, literal: Literal) -> bool {
+    pub(super) fn literal_allowed(&self, literal: Literal) -> bool {
         literal.synchronizing
             || literal.size <= LITERAL_MINUS
             || self.config.capabilities.contains(&Capability::LiteralPlus)
@@ -298,95 +270,11 @@ impl Session {
         if *left > 0 {
             return Step::Starved;
         }
-        self.framing = Framing::Line;
-        Step::Again
-    }
-
-    fn begin_append(&mut self, tag: String, append: Append, literal: Literal) -> Step {
-        let allowed = !append.binary || self.config.capabilities.contains(&Capability::Binary);
-        if !allowed {
-            self.refuse(&tag, &Reply::bad("APPEND: literal8 needs BINARY"));
-            self.skip_rest(Some(literal));
-        } else if literal.size > self.config.limits.append || !self.literal_allowed(literal) {
-            // RFC 4469 §4.2, RFC 7888 §5
-            self.refuse(
-                &tag,
-                &Reply::no("The message is too big").with(Code::TooBig),
-            );
-            self.skip_rest(Some(literal));
-        } else {
-            let event = Event::AppendStart {
-                append: append.clone(),
-                size: literal.size,
-            };
-            self.open = Some(Open::Append {
-                tag,
-                append,
-                literal,
-            });
-            return Step::Event(event);
-        }
-        Step::Again
-    }
-
-    fn read_message(&mut self) -> Step {
-        let Framing::Message { append, left, .. } = &mut self.framing else {
-            return Step::Again;
+        self.framing = match self.appending {
+            Some(_) => Framing::MessageEnd,
+            None => Framing::Line,
         };
-        let octets = self.input.octets(*left);
-        *left = left.saturating_sub(octets.len());
-        append.message.extend_from_slice(octets);
-        if *left > 0 {
-            return Step::Starved;
-        }
-        if let Framing::Message { tag, append, .. } =
-            std::mem::replace(&mut self.framing, Framing::Line)
-        {
-            self.framing = Framing::MessageEnd { tag, append };
-        }
         Step::Again
-    }
-
-    /// The rest of the line behind a message: nothing. (MULTIAPPEND and CATENATE are not announced.)
-    fn read_message_end(&mut self) -> Step {
-        let wrong = match self.input.line(self.config.limits.command_before_login) {
-            Line::Incomplete => return Step::Starved,
-            Line::TooLong => {
-                self.bye(Reply::coded(
-                    Status::Bye,
-                    Code::TooBig,
-                    "The command is too long",
-                ));
-                return Step::Event(Event::AppendAborted);
-            }
-            Line::Complete { text, bare_lf } => {
-                let trailing = parse::trailing_literal(text);
-                (!text.is_empty() || bare_lf).then_some(trailing)
-            }
-        };
-        let Framing::MessageEnd { tag, append } =
-            std::mem::replace(&mut self.framing, Framing::Line)
-        else {
-            return Step::Again;
-        };
-        if let Some(trailing) = wrong {
-            self.refuse(
-                &tag,
-                &Reply::bad("APPEND: expected the end of the command behind the message"),
-            );
-            self.skip_rest(trailing);
-            return Step::Event(Event::AppendAborted);
-        }
-        // RFC 9051 §9: only a literal8 holds NUL.
-        if !append.binary && memchr::memchr(0, &append.message).is_some() {
-            self.refuse(&tag, &Reply::bad("APPEND: expected a message without NUL"));
-            return Step::Event(Event::AppendAborted);
-        }
-        self.open = Some(Open::Other { tag: tag.clone() });
-        Step::Event(Event::Command {
-            tag,
-            command: Command::Append(append),
-        })
     }
 
     fn discard(&mut self) -> Step {
@@ -466,6 +354,9 @@ impl Session {
         if self.state != State::NotAuthenticated {
             self.bad = 0;
         }
+        if command.enables_condstore() {
+            self.enabled.condstore = true;
+        }
         match command {
             Command::Capability => {
                 let announced = Untagged::Capability(self.capabilities());
@@ -474,7 +365,7 @@ impl Session {
             }
             Command::Logout => self.logout(&tag),
             Command::Id(pairs) => self.id(&tag, &pairs),
-            Command::Enable(wanted) => self.enable(&tag, &wanted),
+            Command::Enable(wanted) => self.enable(tag, &wanted),
             Command::StartTls => self.start_tls(tag),
             Command::Authenticate { mechanism, initial } => {
                 self.authenticate(tag, &mechanism, initial)
@@ -483,7 +374,23 @@ impl Session {
                 self.open = Some(Open::Login { tag });
                 Step::Event(Event::Login { user, password })
             }
-            Command::Select(_) | Command::Examine(_) => self.select(tag, command),
+            Command::Select(_) => self.select(tag, command),
+            Command::Compress if self.compressed => {
+                // RFC 4978 §3
+                let reply = Reply::no("Compression is on").with(Code::CompressionActive);
+                self.tagged(&tag, &reply);
+                Step::Again
+            }
+            Command::Compress if !self.input.is_empty() => {
+                // RFC 4978 §3: a client waits for the answer. Nobody could tell whether this is compressed.
+                let reply = Reply::bad("COMPRESS: expected nothing behind it");
+                self.refuse(&tag, &reply);
+                Step::Again
+            }
+            Command::Unauthenticate => {
+                self.open = Some(Open::Unauthenticate { tag: tag.clone() });
+                Step::Event(Event::Command { tag, command })
+            }
             Command::Close | Command::Unselect => {
                 self.open = Some(Open::Close { tag: tag.clone() });
                 Step::Event(Event::Command { tag, command })
@@ -537,18 +444,36 @@ impl Session {
         self.answer(tag, "ID done")
     }
 
-    /// IMAP4rev2 is all there is to enable.
-    fn enable(&mut self, tag: &str, wanted: &[Capability]) -> Step {
-        let mut enabled = Vec::new();
-        if wanted.contains(&Capability::Imap4rev2)
-            && self.config.capabilities.contains(&Capability::Imap4rev2)
-            && !self.utf8
-        {
-            self.utf8 = true;
-            enabled.push(Capability::Imap4rev2);
+    /// RFC 5161 §3.1: what is not known is passed over, and what was newly enabled is told.
+    fn enable(&mut self, tag: String, wanted: &[Capability]) -> Step {
+        let before = self.enabled;
+        let mut told = Vec::new();
+        for capability in wanted {
+            let enabled = &mut self.enabled;
+            let switch = match capability {
+                Capability::Imap4rev2 => &mut enabled.rev2,
+                Capability::Utf8Accept => &mut enabled.utf8_accept,
+                Capability::CondStore => &mut enabled.condstore,
+                Capability::QResync => &mut enabled.qresync,
+                Capability::UidOnly => &mut enabled.uid_only,
+                _ => continue,
+            };
+            if self.config.capabilities.contains(capability) && !*switch {
+                *switch = true;
+                told.push(capability.clone());
+            }
         }
-        self.untagged(&Untagged::Enabled(enabled));
-        self.answer(tag, "ENABLE done")
+        // RFC 7162 §3.2.3: QRESYNC enables CONDSTORE.
+        self.enabled.condstore |= self.enabled.qresync;
+        self.utf8 = self.enabled.rev2 || self.enabled.utf8_accept;
+        self.untagged(&Untagged::Enabled(told.clone()));
+        if self.state == State::Selected && self.enabled.condstore && !before.condstore {
+            // RFC 7162 §3.1: the handler tells HIGHESTMODSEQ.
+            self.open = Some(Open::Other { tag: tag.clone() });
+            let command = Command::Enable(told);
+            return Step::Event(Event::Command { tag, command });
+        }
+        self.answer(&tag, "ENABLE done")
     }
 
     fn start_tls(&mut self, tag: String) -> Step {
@@ -595,7 +520,8 @@ impl Session {
 
     /// Whatever becomes of it, the mailbox that was selected is not any more (RFC 9051 §6.3.2).
     fn select(&mut self, tag: String, command: Command) -> Step {
-        if self.state == State::Selected && self.utf8 {
+        // RFC 7162 §3.2.11, RFC 9051 §7.1
+        if self.state == State::Selected && (self.enabled.rev2 || self.enabled.qresync) {
             self.status(&Reply::coded(
                 Status::Ok,
                 Code::Closed,
@@ -609,7 +535,7 @@ impl Session {
 }
 
 /// What no line of a command may hold, before any grammar (RFC 9051 §9: "NUL … MUST NOT be used anywhere").
-fn line_error(line: &[u8], bare_lf: bool) -> Option<&'static str> {
+pub(super) fn line_error(line: &[u8], bare_lf: bool) -> Option<&'static str> {
     if bare_lf {
         Some("Expected a line that ends with CR LF")
     } else if memchr::memchr2(0, b'\r', line).is_some() {
@@ -624,7 +550,7 @@ fn is_http(line: &[u8]) -> bool {
     line.ends_with(b" HTTP/1.1") || line.ends_with(b" HTTP/1.0")
 }
 
-fn stop_reply(stop: Stop, name: Option<&'static str>) -> Reply {
+pub(super) fn stop_reply(stop: Stop, name: Option<&'static str>) -> Reply {
     match stop {
         Stop::Syntax(error) => {
             let place = error.offset.saturating_add(1);

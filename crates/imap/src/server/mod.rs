@@ -4,6 +4,7 @@
 //! inside; everything that needs a decision or data is an [`Event`], and exactly one is open at a time: pipelined
 //! commands wait for their turn, so that no ambiguity of RFC 9051 §5.5 can arise.
 
+mod append;
 mod config;
 mod event;
 mod fetch;
@@ -13,7 +14,7 @@ mod session;
 pub use config::{Config, Limits};
 pub use event::Event;
 pub use fetch::Fetch;
-pub use session::{Found, Session, State};
+pub use session::{Enabled, Found, Session, State};
 
 #[cfg(test)]
 mod tests;

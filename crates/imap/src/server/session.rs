@@ -6,12 +6,11 @@ use wire::input::Input;
 use wire::output::Output;
 use wire::sasl::Mechanism;
 
+use super::append::Appending;
 use super::framing::{Framing, Open};
 use super::{Config, Event, Fetch};
 use crate::encode::{self, untagged};
-use crate::{
-    Append, Capability, Code, Esearch, MailboxName, NumberSet, Reply, Search, Status, Untagged,
-};
+use crate::{Capability, Code, Esearch, MailboxName, NumberSet, Reply, Search, Status, Untagged};
 
 /// What a search found, for [`Session::search_results`].
 #[derive(Clone, Debug, Default)]
@@ -41,6 +40,21 @@ pub enum State {
     Logout,
 }
 
+/// What a client switched on, by ENABLE or by using it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Enabled {
+    /// IMAP4rev2 (RFC 9051 §6.3.1).
+    pub rev2: bool,
+    /// UTF8=ACCEPT (RFC 9755).
+    pub utf8_accept: bool,
+    /// The client is told mod-sequences (RFC 7162 §3.1).
+    pub condstore: bool,
+    /// VANISHED takes the place of EXPUNGE (RFC 7162 §3.2.3).
+    pub qresync: bool,
+    /// No sequence numbers either way (RFC 9586).
+    pub uid_only: bool,
+}
+
 /// The session of one connection.
 #[derive(Debug)]
 pub struct Session {
@@ -58,8 +72,14 @@ pub struct Session {
     pub(super) literals: usize,
     /// Commands that were not understood.
     pub(super) bad: u32,
-    /// The client enabled IMAP4rev2: names and texts are UTF-8.
+    /// The APPEND that is arriving.
+    pub(super) appending: Option<Box<Appending>>,
+    /// What the client switched on.
+    pub(super) enabled: Enabled,
+    /// Names and texts are UTF-8, because of IMAP4rev2 or UTF8=ACCEPT.
     pub(super) utf8: bool,
+    /// Octets go through DEFLATE.
+    pub(super) compressed: bool,
     pub(super) client_id: Option<String>,
     pub(super) shutting_down: bool,
 }
@@ -77,7 +97,10 @@ impl Session {
             text: Vec::new(),
             literals: 0,
             bad: 0,
+            appending: None,
+            enabled: Enabled::default(),
             utf8: false,
+            compressed: false,
             client_id: None,
             shutting_down: false,
         };
@@ -154,6 +177,7 @@ impl Session {
         self.framing = Framing::Line;
         self.bad = 0;
         self.utf8 = false;
+        self.enabled = Enabled::default();
         self.client_id = None;
     }
 
@@ -167,15 +191,38 @@ impl Session {
     /// Writes an untagged response: as part of the open command, or while idling.
     pub fn untagged(&mut self, response: &Untagged) {
         // RFC 9051 §7.3: IMAP4rev2 has no RECENT.
-        if self.utf8 && matches!(response, Untagged::Recent(_)) {
+        if self.enabled.rev2 && matches!(response, Untagged::Recent(_)) {
             return;
         }
         untagged::untagged(&mut self.output, response, self.utf8);
     }
 
-    /// Begins an untagged FETCH response.
-    pub fn fetch(&mut self, seq: u32) -> Fetch<'_> {
-        Fetch::new(self, seq)
+    /// Begins an untagged FETCH response, or UIDFETCH (RFC 9586 §3.3) for a client that enabled UIDONLY.
+    pub fn fetch(&mut self, seq: u32, uid: u32) -> Fetch<'_> {
+        Fetch::new(self, seq, uid)
+    }
+
+    /// Tells that messages are gone, as the client wants to hear it: their UIDs at once (RFC 7162 §3.2.10), or a number
+    /// for each, which count what is left. `gone` holds numbers and UIDs, highest first.
+    pub fn expunged(&mut self, gone: impl DoubleEndedIterator<Item = (u32, u32)>) {
+        if self.enabled.qresync || self.enabled.uid_only {
+            let uids: NumberSet = gone.rev().map(|(_, uid)| uid).collect();
+            if !uids.is_empty() {
+                self.untagged(&Untagged::Vanished {
+                    earlier: false,
+                    uids,
+                });
+            }
+            return;
+        }
+        for (seq, _) in gone {
+            self.untagged(&Untagged::Expunge(seq));
+        }
+    }
+
+    /// Octets are compressed both ways from here on (after [`crate::Command::Compress`] was completed with OK).
+    pub fn compression_started(&mut self) {
+        self.compressed = true;
     }
 
     /// Writes the result of a SEARCH, SORT or ESEARCH in the form the client asked for: SEARCH or SORT, or ESEARCH with
@@ -184,7 +231,7 @@ impl Session {
     pub fn search_results(&mut self, search: &Search, found: &Found<'_>) {
         let returns = match search.returns {
             Some(returns) => returns,
-            None if self.utf8 && !found.sorted => crate::SearchReturn {
+            None if self.enabled.rev2 && !found.sorted => crate::SearchReturn {
                 all: true,
                 ..Default::default()
             },
@@ -251,9 +298,13 @@ impl Session {
             Open::StartTls { .. } if ok => self.framing = Framing::Tls,
             Open::Select { .. } if ok => self.state = State::Selected,
             Open::Close { .. } if ok => self.state = State::Authenticated,
-            Open::Append { literal, .. } if !literal.synchronizing => {
-                self.framing = Framing::Discard { left: literal.size };
+            Open::Append { literal, .. } => {
+                self.appending = None;
+                if !literal.synchronizing {
+                    self.framing = Framing::Discard { left: literal.size };
+                }
             }
+            Open::Unauthenticate { .. } if ok => self.forget_login(),
             Open::Idle { broken: true, .. } => {
                 self.framing = Framing::Line;
                 self.count_bad();
@@ -277,37 +328,22 @@ impl Session {
         }
     }
 
-    /// Has the message of the open APPEND sent (after [`Event::AppendStart`]).
+    /// Has octets of the open APPEND sent (after [`Event::AppendStart`]).
     pub fn accept_literal(&mut self) {
         match self.open.take() {
-            Some(Open::Append {
-                tag,
-                append,
-                literal,
-            }) => self.begin_message(tag, append, literal),
+            Some(Open::Append { tag, literal }) => self.begin_message(tag, literal),
             other => self.open = other,
         }
     }
 
-    fn begin_message(&mut self, tag: String, mut append: Append, literal: crate::parse::Literal) {
-        let size = usize::try_from(literal.size).unwrap_or(usize::MAX);
-        if append.message.try_reserve_exact(size).is_err() {
-            self.open = Some(Open::Append {
-                tag,
-                append,
-                literal,
-            });
-            return self.complete(Reply::no("Out of memory").with(Code::Limit));
-        }
-        if literal.synchronizing {
-            self.output.put(b"+ Ready for the message\r\n");
-        }
-        self.framing = Framing::Message {
-            tag,
-            append,
-            left: size,
-        };
-        self.after_answer();
+    /// RFC 8437 §3: as if nobody had logged in yet. Of what was agreed on with the connection TLS alone stays.
+    fn forget_login(&mut self) {
+        self.state = State::NotAuthenticated;
+        self.enabled = Enabled::default();
+        self.utf8 = false;
+        self.compressed = false;
+        self.bad = 0;
+        self.client_id = None;
     }
 
     /// Begins idling (after [`crate::Command::Idle`]).
@@ -344,7 +380,19 @@ impl Session {
     /// Whether the client enabled the capability. IMAP4rev2 decides the form of names and results, which the session
     /// looks after; it also asks for OLDNAME in LIST and silences RECENT.
     pub fn is_enabled(&self, capability: &Capability) -> bool {
-        self.utf8 && *capability == Capability::Imap4rev2
+        match capability {
+            Capability::Imap4rev2 => self.enabled.rev2,
+            Capability::Utf8Accept => self.enabled.utf8_accept,
+            Capability::CondStore => self.enabled.condstore,
+            Capability::QResync => self.enabled.qresync,
+            Capability::UidOnly => self.enabled.uid_only,
+            _ => false,
+        }
+    }
+
+    /// The tag of the command that is being answered.
+    pub fn open_tag(&self) -> Option<&str> {
+        self.open.as_ref().map(Open::tag)
     }
 
     /// What the client told of itself by ID, for the log: short printable text, or `None`.
@@ -357,7 +405,12 @@ impl Session {
         let all = self.config.capabilities.iter();
         if self.state != State::NotAuthenticated {
             return all
-                .filter(|capability| **capability != Capability::SaslIr)
+                .filter(|capability| match capability {
+                    Capability::SaslIr => false,
+                    // RFC 4978 §4: not while it is on.
+                    Capability::CompressDeflate => !self.compressed,
+                    _ => true,
+                })
                 .cloned()
                 .collect();
         }
@@ -420,6 +473,7 @@ impl Session {
         self.open = None;
         self.input.clear();
         self.text = Vec::new();
+        self.appending = None;
     }
 
     /// Counts a command that was not understood; too many of them end the session.
@@ -427,7 +481,7 @@ impl Session {
         self.bad = self.bad.saturating_add(1);
     }
 
-    fn after_answer(&mut self) {
+    pub(super) fn after_answer(&mut self) {
         let limits = &self.config.limits;
         let limit = if self.state == State::NotAuthenticated {
             limits.bad_before_login

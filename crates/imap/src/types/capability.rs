@@ -147,4 +147,26 @@ capabilities! {
     CondStore = "CONDSTORE",
     /// RFC 7162.
     QResync = "QRESYNC",
+    /// RFC 8514.
+    SaveDate = "SAVEDATE",
+    /// RFC 8970.
+    Preview = "PREVIEW",
+    /// RFC 8508.
+    Replace = "REPLACE",
+    /// RFC 3502.
+    MultiAppend = "MULTIAPPEND",
+    /// RFC 4469.
+    Catenate = "CATENATE",
+    /// RFC 4978.
+    CompressDeflate = "COMPRESS=DEFLATE",
+    /// RFC 8437.
+    Unauthenticate = "UNAUTHENTICATE",
+    /// RFC 9394.
+    PartialRange = "PARTIAL",
+    /// RFC 9586.
+    UidOnly = "UIDONLY",
+    /// RFC 10022.
+    UidBatches = "UIDBATCHES",
+    /// RFC 9585.
+    InProgress = "INPROGRESS",
 }

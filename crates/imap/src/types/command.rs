@@ -3,9 +3,9 @@
 use wire::sasl::Secret;
 
 use super::{
-    AclCommand, Capability, DateTime, FetchAttribute, Flag, List, ListPattern, MailboxFilter,
-    MailboxName, MetadataCommand, QuotaCommand, Search, SequenceSet, SortCriterion, SpecialUse,
-    StatusItem, Store, ThreadAlgorithm,
+    AclCommand, Append, Capability, FetchAttribute, FetchModifiers, List, ListPattern,
+    MailboxFilter, MailboxName, MetadataCommand, QuotaCommand, Search, SearchKey, Select,
+    SequenceSet, SortCriterion, SpecialUse, StatusItem, Store, ThreadAlgorithm,
 };
 
 /// A command without its tag: owned, and valid as the grammar has it. `uid` is true for the UID form.
@@ -37,10 +37,8 @@ pub enum Command {
     },
     /// ENABLE (RFC 5161): what is not known is [`Capability::Other`].
     Enable(Vec<Capability>),
-    /// SELECT
-    Select(MailboxName),
-    /// EXAMINE
-    Examine(MailboxName),
+    /// SELECT and EXAMINE
+    Select(Select),
     /// CREATE
     Create {
         /// The new mailbox, without the delimiter that may have ended it on the wire.
@@ -76,6 +74,10 @@ pub enum Command {
     Quota(QuotaCommand),
     /// GETMETADATA, SETMETADATA (RFC 5464)
     Metadata(MetadataCommand),
+    /// COMPRESS DEFLATE (RFC 4978)
+    Compress,
+    /// UNAUTHENTICATE (RFC 8437)
+    Unauthenticate,
     /// NAMESPACE
     Namespace,
     /// STATUS
@@ -85,7 +87,7 @@ pub enum Command {
         /// What to tell, each once.
         items: Vec<StatusItem>,
     },
-    /// APPEND
+    /// APPEND, and REPLACE (RFC 8508)
     Append(Append),
     /// IDLE. DONE is [`crate::server::Event::IdleDone`].
     Idle,
@@ -135,6 +137,8 @@ pub enum Command {
         set: SequenceSet,
         /// What to fetch, each once, in the order asked; macros expanded, UID added for UID FETCH.
         attributes: Vec<FetchAttribute>,
+        /// What narrows the set (RFC 4466 §2.4).
+        modifiers: FetchModifiers,
     },
     /// STORE
     Store(Store),
@@ -170,8 +174,12 @@ impl Command {
             Command::Authenticate { .. } => "AUTHENTICATE",
             Command::Login { .. } => "LOGIN",
             Command::Enable(_) => "ENABLE",
-            Command::Select(_) => "SELECT",
-            Command::Examine(_) => "EXAMINE",
+            Command::Select(Select {
+                read_only: false, ..
+            }) => "SELECT",
+            Command::Select(Select {
+                read_only: true, ..
+            }) => "EXAMINE",
             Command::Create { .. } => "CREATE",
             Command::Delete(_) => "DELETE",
             Command::Rename { .. } => "RENAME",
@@ -182,9 +190,15 @@ impl Command {
             Command::Acl(command) => command.name(),
             Command::Quota(command) => command.name(),
             Command::Metadata(command) => command.name(),
+            Command::Compress => "COMPRESS",
+            Command::Unauthenticate => "UNAUTHENTICATE",
             Command::Namespace => "NAMESPACE",
             Command::Status { .. } => "STATUS",
-            Command::Append(_) => "APPEND",
+            Command::Append(append) => match &append.replaces {
+                None => "APPEND",
+                Some(replaced) if replaced.uid => "UID REPLACE",
+                Some(_) => "REPLACE",
+            },
             Command::Idle => "IDLE",
             Command::Check => "CHECK",
             Command::Close => "CLOSE",
@@ -210,19 +224,26 @@ impl Command {
             Command::Move { uid: true, .. } => "UID MOVE",
         }
     }
-}
 
-/// APPEND (RFC 9051 §6.3.12).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Append {
-    /// Where to.
-    pub mailbox: MailboxName,
-    /// Flags to set.
-    pub flags: Vec<Flag>,
-    /// Internal date, if given.
-    pub date: Option<DateTime>,
-    /// Sent as a literal8 (`~{…}`, RFC 3516 §4.4): it may hold NUL. In any other literal NUL is refused before this.
-    pub binary: bool,
-    /// The message. Empty in [`crate::server::Event::AppendStart`].
-    pub message: Vec<u8>,
+    /// Whether the command makes the session one that is told of mod-sequences (RFC 7162 §3.1).
+    pub fn enables_condstore(&self) -> bool {
+        match self {
+            Command::Select(select) => select.condstore || select.qresync.is_some(),
+            Command::Status { items, .. } => items.contains(&StatusItem::HighestModSeq),
+            Command::Fetch {
+                attributes,
+                modifiers,
+                ..
+            } => modifiers.changed_since.is_some() || attributes.contains(&FetchAttribute::ModSeq),
+            Command::Store(store) => store.unchanged_since.is_some(),
+            Command::Search(search)
+            | Command::Sort { search, .. }
+            | Command::Thread { search, .. }
+            | Command::Esearch { search, .. } => {
+                search.key.any(&|key| matches!(key, SearchKey::ModSeq(_)))
+            }
+            Command::List(list) => list.returns.status.contains(&StatusItem::HighestModSeq),
+            _ => false,
+        }
+    }
 }

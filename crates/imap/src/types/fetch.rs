@@ -1,5 +1,7 @@
 //! What FETCH asks for (RFC 9051 §6.4.5).
 
+use super::PartialRange;
+
 /// One item of a FETCH (`fetch-att`). Macros and, for UID FETCH, the implied UID are already expanded by the parser.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum FetchAttribute {
@@ -46,6 +48,26 @@ pub enum FetchAttribute {
         /// Part numbers from the top; empty for the whole message.
         part: Vec<u32>,
     },
+    /// `MODSEQ` (RFC 7162 §3.1.4.2)
+    ModSeq,
+    /// `SAVEDATE` (RFC 8514)
+    SaveDate,
+    /// `PREVIEW` (RFC 8970)
+    Preview {
+        /// `(LAZY)`: NIL will do where it is not at hand.
+        lazy: bool,
+    },
+}
+
+/// What narrows the set of a FETCH (`fetch-modifiers`, RFC 4466 §2.4).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FetchModifiers {
+    /// `CHANGEDSINCE`: only messages with a higher mod-sequence (RFC 7162 §3.1.4.1).
+    pub changed_since: Option<u64>,
+    /// `VANISHED`: expunged messages are told too (RFC 7162 §3.2.6). Only of UID FETCH, and with CHANGEDSINCE.
+    pub vanished: bool,
+    /// `PARTIAL`: only these of the messages (RFC 9394 §3.3). Only of UID FETCH.
+    pub partial: Option<PartialRange>,
 }
 
 impl FetchAttribute {

@@ -56,6 +56,8 @@ pub struct Store {
     pub action: StoreAction,
     /// `.SILENT`: no untagged FETCH for the changes this command makes.
     pub silent: bool,
+    /// `UNCHANGEDSINCE`: messages with a higher mod-sequence are left alone (RFC 7162 §3.1.3).
+    pub unchanged_since: Option<u64>,
     /// The flags; may be empty.
     pub flags: Vec<Flag>,
 }

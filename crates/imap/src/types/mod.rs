@@ -1,6 +1,7 @@
 //! The nouns of IMAP: owned, valid by construction, shared by the server and the client side.
 
 mod acl;
+mod append;
 mod capability;
 mod command;
 mod date;
@@ -13,14 +14,16 @@ mod quota;
 mod reply;
 mod response;
 mod search;
+mod select;
 mod sequence;
 mod status;
 
 pub use acl::{AclCommand, AclData, RightsMode};
+pub use append::{Append, AppendPart, NewMessage, Replaced};
 pub use capability::Capability;
-pub use command::{Append, Command};
+pub use command::Command;
 pub use date::{Date, DateTime};
-pub use fetch::{FetchAttribute, Partial, Section, SectionText};
+pub use fetch::{FetchAttribute, FetchModifiers, Partial, Section, SectionText};
 pub use flag::{Flag, Store, StoreAction};
 pub use list::{
     List, ListEntry, ListPattern, ListReturn, ListSelection, MailboxAttribute, SpecialUse,
@@ -34,6 +37,7 @@ pub use search::{
     Esearch, ListChange, MailboxFilter, PartialRange, Search, SearchKey, SearchReturn,
     SortCriterion, SortKey, ThreadAlgorithm, ThreadToken,
 };
+pub use select::{QResync, Select};
 pub use sequence::{Bound, NumberSet, SequenceSet};
 pub use status::{StatusData, StatusItem};
 pub use wire::sasl::Secret;

@@ -197,6 +197,23 @@ pub enum Code {
     NoUpdate(String),
     /// `UNDEFINED-FILTER` with the filter's name (RFC 5466 §3.1).
     UndefinedFilter(String),
+    /// `MODIFIED`: messages a conditional STORE left alone (RFC 7162 §3.1.3), as sequence numbers or UIDs.
+    Modified(NumberSet),
+    /// `BADURL`: the first URL of CATENATE that could not be used (RFC 4469 §4.1).
+    BadUrl(String),
+    /// `COMPRESSIONACTIVE` (RFC 4978)
+    CompressionActive,
+    /// `UIDREQUIRED`: a sequence number after ENABLE UIDONLY (RFC 9586).
+    UidRequired,
+    /// `INPROGRESS` (RFC 9585): the command with this tag goes on.
+    InProgress {
+        /// Its tag.
+        tag: String,
+        /// How much is done.
+        progress: u64,
+        /// Of how much, if known.
+        goal: Option<u64>,
+    },
     /// Another one, as written between the brackets; only a client meets it.
     Other(String),
 }

@@ -1,8 +1,8 @@
 //! Untagged responses (RFC 9051 §7), shared by both sides.
 
 use super::{
-    AclData, Capability, DateTime, Esearch, Flag, ListEntry, MailboxName, MetadataData, QuotaData,
-    Reply, Section, StatusData, ThreadToken,
+    AclData, Capability, DateTime, Esearch, Flag, ListEntry, MailboxName, MetadataData, NumberSet,
+    QuotaData, Reply, Section, StatusData, ThreadToken,
 };
 
 /// An untagged response. The server writes FETCH with [`crate::server::Fetch`] instead, without building this.
@@ -58,9 +58,16 @@ pub enum Untagged {
         /// All that matched; empty for one.
         matching: Vec<String>,
     },
-    /// `* n FETCH`
+    /// `* VANISHED` (RFC 7162 §3.2.10): UIDs that are gone.
+    Vanished {
+        /// `(EARLIER)`: before the mailbox was selected, or asked for by UID FETCH.
+        earlier: bool,
+        /// The UIDs, ascending.
+        uids: NumberSet,
+    },
+    /// `* n FETCH`, and after ENABLE UIDONLY `* n UIDFETCH`, where the UID is among the items as well.
     Fetch {
-        /// Sequence number.
+        /// Sequence number; 0 where only the UID is known (RFC 9586).
         seq: u32,
         /// Items in order.
         items: Vec<Fetched>,
@@ -110,6 +117,12 @@ pub enum Fetched {
         /// Decoded size.
         size: u64,
     },
+    /// `MODSEQ` (RFC 7162)
+    ModSeq(u64),
+    /// `SAVEDATE` (RFC 8514); `None` where the mailbox keeps none.
+    SaveDate(Option<DateTime>),
+    /// `PREVIEW` (RFC 8970); `None` is NIL.
+    Preview(Option<String>),
     /// Another item, with its value as it was on the wire (a client meets extensions and RFC822*).
     Other {
         /// The item's name.

@@ -104,6 +104,13 @@ impl NumberSet {
         self.ranges.iter().flat_map(Clone::clone)
     }
 
+    /// Whether each number is above the one before it.
+    pub fn is_ascending(&self) -> bool {
+        self.ranges
+            .windows(2)
+            .all(|pair| matches!(pair, [first, second] if first.end() < second.start()))
+    }
+
     /// How many numbers the set holds.
     pub fn count(&self) -> u64 {
         self.ranges

@@ -23,6 +23,8 @@ pub enum StatusItem {
     MailboxId,
     /// Highest mod-sequence (RFC 7162).
     HighestModSeq,
+    /// Largest message that can be appended (RFC 7889).
+    AppendLimit,
 }
 
 /// The answer to STATUS: an item stays `None` unless asked for.
@@ -48,4 +50,6 @@ pub struct StatusData {
     pub mailbox_id: Option<String>,
     /// Highest mod-sequence.
     pub highest_modseq: Option<u64>,
+    /// Largest message that can be appended; `Some(None)` is NIL, no limit known.
+    pub append_limit: Option<Option<u64>>,
 }

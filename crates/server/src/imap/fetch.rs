@@ -7,15 +7,14 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use ::imap::{Body, DateTime, FetchAttribute, Reply, SequenceSet};
+use ::imap::{Body, Capability, DateTime, FetchAttribute, FetchModifiers, Reply, SequenceSet};
 use ::store::{Columns, FlagChange, FlagMode, Flags, Rights, UidRange};
 
 use super::error::{self, Failure};
 use super::load::{BATCH_OCTETS, Batch, Loader, runs_of_uids};
 use super::section::{self, Depth, Value};
-use super::selected::{Expunges, Run, Selected, holds};
-use super::structure;
-use super::{Answer, Imap, Link};
+use super::selected::{Expunges, Run, Selected, holds, runs_of};
+use super::{Answer, Imap, Link, resync, structure};
 use crate::drive::Gone;
 
 /// Messages between two looks at the output, where nothing is loaded.
@@ -28,9 +27,22 @@ pub async fn fetch(
     uid: bool,
     set: &SequenceSet,
     attributes: Vec<FetchAttribute>,
+    modifiers: FetchModifiers,
 ) -> Answer {
     let selected = imap.selected()?;
-    let runs = selected.runs(set, uid)?;
+    let all = selected.runs(set, uid)?;
+    if modifiers.vanished {
+        // RFC 7162 §3.2.6: before any FETCH.
+        let since = modifiers.changed_since.unwrap_or(u64::MAX);
+        let asked = match set {
+            SequenceSet::Saved => selected.uids(&all),
+            set => set.resolve(selected.told.uid_next().saturating_sub(1)),
+        };
+        imap_vanished(imap, link, since, &asked).await?;
+    }
+    let selected = imap.selected()?;
+    let runs = narrowed(selected, all, &modifiers);
+    let chosen = selected.uids(&runs);
     let mut seen = Vec::new();
     let may_see = !selected.read_only && selected.rights.contains(Rights::SEEN);
     if attributes.iter().any(FetchAttribute::sets_seen) && may_see {
@@ -39,8 +51,9 @@ pub async fn fetch(
     }
     // With UIDs the sync above may have told expunges; then the numbers are looked up again.
     let selected = imap.selected()?;
-    let runs = selected.runs(set, uid)?;
-    let plan = Plan::new(attributes, seen);
+    let runs = selected.runs_of_uids(&chosen);
+    let modseq = link.session.is_enabled(&Capability::CondStore);
+    let plan = Plan::new(attributes, seen, modseq);
     if plan.columns.is_none() {
         from_view(selected, link, &runs, &plan).await?;
         return Ok(Reply::ok("fetched"));
@@ -53,6 +66,40 @@ pub async fn fetch(
         Ok(error::EXPUNGE_ISSUED)
     } else {
         Ok(Reply::ok("fetched"))
+    }
+}
+
+async fn imap_vanished(
+    imap: &Imap,
+    link: &mut Link,
+    since: u64,
+    asked: &[UidRange],
+) -> Result<(), Failure> {
+    match imap.selected.as_deref() {
+        Some(selected) => resync::vanished(imap, link, selected, since, asked).await,
+        None => Ok(()),
+    }
+}
+
+/// The messages that modifiers leave of a set: those that changed (RFC 7162 §3.1.4.1), and of these a window (RFC 9394
+/// §3.3).
+fn narrowed(selected: &Selected, runs: Vec<Run>, modifiers: &FetchModifiers) -> Vec<Run> {
+    let changed = match modifiers.changed_since {
+        None => runs,
+        Some(since) => {
+            let entries = runs
+                .iter()
+                .flat_map(|run| selected.told.range(*run.start(), *run.end()));
+            let changed = entries.filter(|(_, entry)| entry.modseq > since);
+            runs_of(changed.map(|(seq, _)| seq))
+        }
+    };
+    match modifiers.partial {
+        None => changed,
+        Some(window) => {
+            let numbers: Vec<u32> = changed.into_iter().flatten().collect();
+            runs_of(window.of(&numbers).iter().copied())
+        }
     }
 }
 
@@ -155,10 +202,12 @@ pub struct Plan {
     pub depth: Depth,
     /// UIDs of messages whose flags are told although not asked for, because reading sets `\Seen`.
     seen: Vec<UidRange>,
+    /// MODSEQ is told with those flags, and the UID (RFC 7162 §3.2.4).
+    modseq: bool,
 }
 
 impl Plan {
-    fn new(mut attributes: Vec<FetchAttribute>, mut seen: Vec<UidRange>) -> Plan {
+    fn new(mut attributes: Vec<FetchAttribute>, mut seen: Vec<UidRange>, modseq: bool) -> Plan {
         use FetchAttribute::*;
         // Attack A21: what is asked for twice is answered once. The parser does this already for what is written alike.
         let mut once: Vec<FetchAttribute> = Vec::with_capacity(attributes.len());
@@ -176,15 +225,16 @@ impl Plan {
             envelope: any(|a| matches!(a, Envelope)),
             body_structure: any(|a| matches!(a, Body | BodyStructure)),
         };
-        if any(|a| matches!(a, Flags)) {
+        if any(|a| matches!(a, Flags)) && (!modseq || any(|a| matches!(a, ModSeq))) {
             seen.clear();
         }
-        let view_only = !any(|a| !matches!(a, Uid | Flags));
+        let view_only = !any(|a| !matches!(a, Uid | Flags | ModSeq));
         Plan {
             columns: (!view_only).then_some(columns),
             attributes: once,
             depth,
             seen,
+            modseq,
         }
     }
 }
@@ -199,10 +249,11 @@ async fn from_view(
     let mut until_look = LOOK;
     for run in runs {
         for (seq, entry) in selected.told.range(*run.start(), *run.end()) {
-            let mut fetch = link.session.fetch(seq);
+            let mut fetch = link.session.fetch(seq, entry.uid);
             for attribute in &plan.attributes {
                 match attribute {
                     FetchAttribute::Uid => fetch.uid(entry.uid),
+                    FetchAttribute::ModSeq => fetch.modseq(entry.modseq),
                     _ => fetch.flags(selected.flags(&entry)),
                 };
             }
@@ -228,7 +279,7 @@ async fn write(
     let text = |range: &Range<usize>| batch.text.get(range.clone()).unwrap_or_default();
     for row in batch.rows {
         let mut values = row.values.into_iter();
-        let mut fetch = link.session.fetch(row.seq);
+        let mut fetch = link.session.fetch(row.seq, row.entry.uid);
         for attribute in &plan.attributes {
             match attribute {
                 FetchAttribute::Uid => fetch.uid(row.entry.uid),
@@ -253,10 +304,25 @@ async fn write(
                 FetchAttribute::Binary { part, partial, .. } => {
                     fetch.binary(part, *partial, body(values.next()))
                 }
+                FetchAttribute::ModSeq => fetch.modseq(row.entry.modseq),
+                FetchAttribute::SaveDate => fetch.save_date(DateTime::utc(row.saved)),
+                FetchAttribute::Preview { .. } => match values.next() {
+                    Some(Value::Preview(text)) => fetch.preview(Some(&text)),
+                    _ => fetch.preview(None),
+                },
             };
         }
         if holds(&plan.seen, row.entry.uid) {
-            fetch.flags(selected.flags(&row.entry));
+            let has = |attribute| plan.attributes.contains(&attribute);
+            if plan.modseq && !has(FetchAttribute::Uid) {
+                fetch.uid(row.entry.uid);
+            }
+            if !has(FetchAttribute::Flags) {
+                fetch.flags(selected.flags(&row.entry));
+            }
+            if plan.modseq && !has(FetchAttribute::ModSeq) {
+                fetch.modseq(row.entry.modseq);
+            }
         }
         fetch.end();
         link.flush_if_full().await?;
@@ -284,6 +350,7 @@ mod tests {
                 FetchAttribute::Flags,
             ],
             Vec::new(),
+            false,
         );
         assert_eq!(plan.attributes.len(), 2);
         assert!(plan.columns.is_none());
@@ -292,7 +359,7 @@ mod tests {
             partial: None,
             peek: true,
         };
-        let plan = Plan::new(vec![body.clone(), body], Vec::new());
+        let plan = Plan::new(vec![body.clone(), body], Vec::new(), false);
         assert_eq!(plan.attributes.len(), 1);
         assert!(
             plan.columns

@@ -100,9 +100,10 @@ pub async fn list(imap: &mut Imap, link: &mut Link, list: List) -> Answer {
     }
     let account = imap.account()?;
     // Matching many patterns against many names takes its time (attack A20): not on a thread that others need.
+    let limit = imap.shared.config().limits.message_size;
     let read = imap.shared.db.read(move |snapshot| {
         let names = Names::read(snapshot, account)?;
-        entries(snapshot, account, &names, &list)
+        entries(snapshot, account, &names, &list, limit)
     });
     for entry in read.await? {
         link.session.untagged(&Untagged::List(entry));
@@ -116,6 +117,7 @@ fn entries(
     user: AccountId,
     names: &Names,
     list: &List,
+    append_limit: u64,
 ) -> ::store::Result<Vec<ListEntry>> {
     let patterns = compile(&list.full_patterns(), list.extended);
     let selection = &list.selection;
@@ -152,7 +154,8 @@ fn entries(
         if let Some(place) = place {
             // RFC 5819 §2: of what cannot be selected there is no STATUS.
             if place.rights.contains(Rights::READ) && !list.returns.status.is_empty() {
-                entry.status = Some(status::data(snapshot, place, &list.returns.status)?);
+                let items = &list.returns.status;
+                entry.status = Some(status::data(snapshot, place, items, append_limit)?);
             }
             if list.returns.my_rights {
                 entry.my_rights = Some(acl::letters(place.rights));

@@ -74,6 +74,8 @@ pub struct Row {
     pub size: u64,
     /// Internal date.
     pub received: i64,
+    /// Save date (RFC 8514).
+    pub saved: i64,
     /// ENVELOPE in the batch's text.
     pub envelope: Range<usize>,
     /// BODYSTRUCTURE in the batch's text.
@@ -206,7 +208,7 @@ impl Loader {
     }
 
     /// A message that another session expunged, which this client could not be told yet, while its content is still
-    /// somewhere: it was moved, or there is a copy. Its internal date went with its place.
+    /// somewhere: it was moved, or there is a copy. Its dates went with its place.
     fn elsewhere(
         &self,
         store: &Store,
@@ -214,10 +216,13 @@ impl Loader {
         entry: Entry,
         text: &mut Vec<u8>,
     ) -> ::store::Result<Option<Row>> {
-        if (self.plan.attributes).contains(&FetchAttribute::InternalDate)
-            || text.len() > BATCH_OCTETS
-            || !self.own
-        {
+        let dated = |attribute: &FetchAttribute| {
+            matches!(
+                attribute,
+                FetchAttribute::InternalDate | FetchAttribute::SaveDate
+            )
+        };
+        if self.plan.attributes.iter().any(dated) || text.len() > BATCH_OCTETS || !self.own {
             return Ok(None);
         }
         let account = self.account;
@@ -304,6 +309,7 @@ impl Row {
             entry,
             size: row.size,
             received: row.received,
+            saved: row.saved,
             envelope: keep(row.envelope),
             structure: keep(row.body_structure),
             index: keep(row.index),

@@ -14,6 +14,7 @@ mod access;
 mod acl;
 pub mod admin;
 mod append;
+mod catenate;
 mod close;
 mod copy;
 mod error;
@@ -28,6 +29,7 @@ mod metadata;
 mod pattern;
 mod quota;
 mod recent;
+mod resync;
 mod search;
 mod section;
 mod select;
@@ -35,17 +37,17 @@ mod selected;
 mod status;
 mod store;
 mod structure;
+mod unauthenticate;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use ::imap::server::{Config, Event, Limits, Session};
-use ::imap::{Command, Reply};
+use ::imap::{Capability, Code, Command, Reply, Status, Untagged};
 use ::store::AccountId;
 use wire::sasl::Mechanism;
 
 use crate::auth::{Exchange, Origin};
-use crate::budget::Permit;
 use crate::config::Service;
 use crate::drive::{self, Connection, Gone, Handler, Next};
 use crate::shared::Shared;
@@ -70,8 +72,10 @@ pub struct Imap {
     account: Option<AccountId>,
     /// The mailbox selected.
     selected: Option<Box<Selected>>,
-    /// Memory taken for the message that APPEND is sending.
-    arriving: Option<Permit>,
+    /// What APPEND has sent so far.
+    arriving: append::Arriving,
+    /// HIGHESTMODSEQ was told when the client showed that it knows mod-sequences (RFC 7162 §3.1).
+    condstore: bool,
 }
 
 /// Serves one connection to its end.
@@ -83,7 +87,8 @@ pub async fn serve(connection: Connection, shared: Arc<Shared>, service: Service
         exchange: None,
         account: None,
         selected: None,
-        arriving: None,
+        arriving: append::Arriving::default(),
+        condstore: false,
     };
     drive::drive(connection, session, imap).await;
 }
@@ -106,7 +111,7 @@ fn config(shared: &Shared, connection: &Connection) -> Config {
         login_clear: auth.may_log_in(&connection.peer, None),
         mechanisms: auth.mechanisms(&connection.peer, Some(tls.unwrap_or(&under_tls))),
         mechanisms_clear: auth.mechanisms(&connection.peer, None),
-        capabilities: Config::all_capabilities(),
+        capabilities: capabilities(config.limits.message_size),
         id: vec![
             ("name".to_owned(), "Waxwing".to_owned()),
             ("version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
@@ -116,6 +121,14 @@ fn config(shared: &Shared, connection: &Connection) -> Config {
             ..Limits::default()
         },
     }
+}
+
+/// What the protocol crate speaks, and what depends on the configuration.
+fn capabilities(message_size: u64) -> Vec<Capability> {
+    let mut capabilities = Config::all_capabilities();
+    // RFC 7889 §2: the limit is the same for all mailboxes.
+    capabilities.push(Capability::Other(format!("APPENDLIMIT={message_size}")));
+    capabilities
 }
 
 impl Imap {
@@ -165,8 +178,11 @@ impl Imap {
     async fn command(&mut self, link: &mut Link, command: Command) -> Answer {
         match command {
             Command::Noop | Command::Check => Ok(Reply::ok("completed")),
-            Command::Select(mailbox) => select::select(self, link, &mailbox, false).await,
-            Command::Examine(mailbox) => select::select(self, link, &mailbox, true).await,
+            Command::Select(command) => select::select(self, link, command).await,
+            // The session has done it; HIGHESTMODSEQ is told before every command.
+            Command::Enable(_) => Ok(Reply::ok("ENABLE done")),
+            Command::Unauthenticate => Ok(unauthenticate::unauthenticate(self)),
+            Command::Compress => Ok(Reply::ok("DEFLATE from here on")),
             Command::Create { mailbox, uses } => mailbox::create(self, link, mailbox, &uses).await,
             Command::Delete(mailbox) => mailbox::delete(self, mailbox).await,
             Command::Rename { from, to } => mailbox::rename(self, link, from, to).await,
@@ -181,7 +197,7 @@ impl Imap {
             Command::Metadata(command) => metadata::metadata(self, link, command).await,
             Command::Namespace => Ok(list::namespace(link)),
             Command::Status { mailbox, items } => status::status(self, link, mailbox, &items).await,
-            Command::Append(append) => append::append(self, append).await,
+            Command::Append(append) => append::append(self, link, append).await,
             Command::Close => close::close(self).await,
             Command::Unselect => Ok(close::unselect(self)),
             Command::Expunge { uids } => expunge::expunge(self, uids.as_ref()).await,
@@ -190,7 +206,8 @@ impl Imap {
                 uid,
                 set,
                 attributes,
-            } => fetch::fetch(self, link, uid, &set, attributes).await,
+                modifiers,
+            } => fetch::fetch(self, link, uid, &set, attributes, modifiers).await,
             Command::Store(command) => store::store(self, link, command).await,
             Command::Copy { uid, set, mailbox } => copy::copy(self, uid, &set, mailbox).await,
             Command::Move { uid, set, mailbox } => {
@@ -204,6 +221,8 @@ impl Imap {
     /// One command from its event to its tagged reply.
     async fn run(&mut self, link: &mut Link, command: Command) -> Result<(), Gone> {
         let after = Expunges::after(&command);
+        let removes = matches!(command, Command::Expunge { .. } | Command::Move { .. })
+            || matches!(&command, Command::Append(append) if append.replaces.is_some());
         if let Some(selected) = &mut self.selected {
             selected.recheck(&self.shared.db, link);
         }
@@ -217,15 +236,38 @@ impl Imap {
         {
             selected.sync(link, before).await?;
         }
-        let reply = match self.command(link, command).await {
+        self.tell_condstore(link);
+        let mut reply = match self.command(link, command).await {
             Ok(reply) | Err(Failure::Reply(reply)) => reply,
             Err(Failure::Gone) => return Err(Gone),
         };
         if let Some(selected) = &mut self.selected {
             selected.sync(link, after).await?;
+            // RFC 7162 §3.2.7, RFC 6851 §4.4: what the client knows now.
+            if removes
+                && reply.status == Status::Ok
+                && reply.code.is_none()
+                && link.session.is_enabled(&Capability::QResync)
+            {
+                reply = reply.with(Code::HighestModSeq(selected.known_modseq));
+            }
         }
         link.session.complete(reply);
         Ok(())
+    }
+
+    /// RFC 7162 §3.1: with the first command that shows that the client knows mod-sequences, it is told where the
+    /// selected mailbox stands.
+    fn tell_condstore(&mut self, link: &mut Link) {
+        if self.condstore || !link.session.is_enabled(&Capability::CondStore) {
+            return;
+        }
+        self.condstore = true;
+        if let Some(selected) = &self.selected {
+            let code = Code::HighestModSeq(selected.known_modseq);
+            let told = Reply::ok("mod-sequences are told from here on").with(code);
+            link.session.untagged(&Untagged::Status(told));
+        }
     }
 }
 
@@ -243,17 +285,26 @@ impl Handler<Session> for Imap {
             }
             Event::SaslResponse(response) => login::respond(self, link, &response).await,
             Event::SaslAborted => self.exchange = None,
-            Event::AppendStart { append, size } => append::start(self, link, &append, size).await,
-            Event::AppendAborted => self.arriving = None,
+            Event::AppendStart { append, size } => append::start(self, link, append, size).await,
+            Event::AppendAborted => self.arriving = append::Arriving::default(),
             Event::Command {
                 command: Command::Idle,
                 ..
             } => idle::begin(self, link).await?,
             Event::Command { command, .. } => {
                 // What was selected is no more, whatever comes of a SELECT; its view lives until then, in case it is the same.
-                let selects = matches!(command, Command::Select(_) | Command::Examine(_));
+                let selects = matches!(command, Command::Select(_));
+                let compresses = matches!(command, Command::Compress);
+                let ends = matches!(command, Command::Unauthenticate);
                 let _before = if selects { self.selected.take() } else { None };
                 self.run(link, command).await?;
+                if compresses {
+                    link.session.compression_started();
+                    return Ok(Next::Compress);
+                }
+                if ends {
+                    return Ok(Next::EndCompression);
+                }
             }
             Event::IdleDone => idle::end(self, link).await?,
         }

@@ -14,6 +14,8 @@ pub enum Value {
     Nil,
     /// These octets.
     Octets(Vec<u8>),
+    /// PREVIEW.
+    Preview(String),
     /// BINARY.SIZE.
     Size(u64),
     /// The transfer encoding is unknown (RFC 9051 §6.4.5: UNKNOWN-CTE).
@@ -108,7 +110,13 @@ pub fn needs_octets(attribute: &FetchAttribute) -> bool {
     use FetchAttribute::*;
     matches!(
         attribute,
-        Rfc822 | Rfc822Header | Rfc822Text | BodySection { .. } | Binary { .. } | BinarySize { .. }
+        Rfc822
+            | Rfc822Header
+            | Rfc822Text
+            | BodySection { .. }
+            | Binary { .. }
+            | BinarySize { .. }
+            | Preview { .. }
     )
 }
 
@@ -128,11 +136,32 @@ fn needed(attribute: &FetchAttribute, layout: &Layout) -> Option<Range<usize>> {
         FetchAttribute::Binary { part, .. } | FetchAttribute::BinarySize { part } => {
             layout.section(part, mime::Section::Whole)
         }
+        FetchAttribute::Preview { .. } => Some(0..preview_end(layout)),
         _ => match meant(attribute)? {
             (Kept::Range(path, section), partial) => cut(layout.section(path, section)?, partial),
             (Kept::Fields(path, ..), _) => layout.section(path, mime::Section::Header),
         },
     }
+}
+
+/// Octets of a text that a preview is made of; behind 256 characters of it nothing counts (RFC 8970 §3.1), but white
+/// space, markup and encoding do not count either.
+const PREVIEW_OCTETS: usize = 16 * 1024;
+
+/// How much of a message a preview needs: up to somewhere in its first text.
+fn preview_end(layout: &Layout) -> usize {
+    let whole = layout
+        .section(&[], mime::Section::Whole)
+        .map_or(0, |range| range.end);
+    let text = match layout {
+        Layout::Parts(index) => index
+            .parts()
+            .iter()
+            .find(|part| part.kind() == Kind::Leaf && part.is_text())
+            .map_or(0, |part| part.body_range().start),
+        _ => 0,
+    };
+    text.saturating_add(PREVIEW_OCTETS).min(whole)
 }
 
 /// What an attribute keeps of a message.
@@ -219,6 +248,10 @@ fn value(attribute: &FetchAttribute, layout: &Layout, span: &Span) -> Value {
             Value::Nil => Value::Size(0),
             other => other,
         },
+        FetchAttribute::Preview { .. } => {
+            let octets = span.slice(0..preview_end(layout));
+            Value::Preview(mime::Message::parse(octets).preview())
+        }
         _ => text(attribute, layout, span).unwrap_or(Value::Nil),
     }
 }

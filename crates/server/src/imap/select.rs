@@ -1,20 +1,16 @@
-//! SELECT and EXAMINE (RFC 9051 §6.3.2, §6.3.3).
+//! SELECT and EXAMINE (RFC 9051 §6.3.2, §6.3.3), and what a client has missed of the mailbox (RFC 7162 §3.2.5).
 
-use ::imap::{Code, MailboxName, Reply, Untagged};
+use ::imap::{Capability, Code, Reply, Select, Untagged};
 use ::store::Rights;
 
 use super::selected::Selected;
-use super::{Answer, Imap, Link, access, error, list};
+use super::{Answer, Imap, Link, access, error, list, resync};
 
 /// Opens a mailbox. What was selected before is forgotten already.
-pub async fn select(
-    imap: &mut Imap,
-    link: &mut Link,
-    name: &MailboxName,
-    read_only: bool,
-) -> Answer {
+pub async fn select(imap: &mut Imap, link: &mut Link, command: Select) -> Answer {
     let account = imap.account()?;
-    let wanted = name.as_str().to_owned();
+    let read_only = command.read_only;
+    let wanted = command.mailbox.as_str().to_owned();
     let opened = imap.shared.db.blocking(move |store| {
         let found = store.read(|snapshot| {
             let place = match access::find(snapshot, account, &wanted, Rights::READ)?.place() {
@@ -40,6 +36,10 @@ pub async fn select(
     let told = &selected.told;
     let session = &mut link.session;
     let flags = selected.defined_flags();
+    // RFC 9586 §3: no message number in any response.
+    let unseen = told
+        .first_unseen()
+        .filter(|_| !session.is_enabled(&Capability::UidOnly));
     session.untagged(&Untagged::Flags(flags.clone()));
     session.untagged(&Untagged::Exists(told.len()));
     session.untagged(&Untagged::Recent(0));
@@ -47,13 +47,25 @@ pub async fn select(
         session.untagged(&Untagged::Status(Reply::ok(text).with(code)))
     };
     tell(selected.permanent_flags(), "these flags are kept");
-    if let Some(seq) = told.first_unseen() {
+    if let Some(seq) = unseen {
         tell(Code::Unseen(seq), "the first unseen message");
     }
     tell(Code::UidValidity(told.uid_validity()), "UIDs are valid");
     tell(Code::UidNext(told.uid_next()), "the next UID");
+    // RFC 7162 §3.1.2: with every SELECT, whether or not the client knows mod-sequences.
+    tell(
+        Code::HighestModSeq(told.highest_modseq()),
+        "the highest mod-sequence",
+    );
+    imap.condstore |= session.is_enabled(&Capability::CondStore);
     if let Some(entry) = entry {
         session.untagged(&Untagged::List(entry));
+    }
+    if let Some(known) = command
+        .qresync
+        .filter(|known| known.uid_validity == told.uid_validity())
+    {
+        resync::after_select(imap, link, &selected, &known).await?;
     }
     imap.selected = Some(Box::new(selected));
     // RFC 4314 §5.2: what is one's own in a mailbox of another does not make it writable.

@@ -11,7 +11,7 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use ::imap::{Code, Command, Flag, Reply, SearchKey, SequenceSet, Untagged};
+use ::imap::{Capability, Code, Command, Flag, Reply, SearchKey, SequenceSet, Untagged};
 use ::store::{
     AccountId, Entry, Flags, MailboxId, Rights, Subscription, UidRange, View, ViewSnapshot,
 };
@@ -73,6 +73,9 @@ fn has_numbers(key: &SearchKey) -> bool {
     key.any(&|key| matches!(key, SearchKey::Sequence(set) if *set != SequenceSet::Saved))
 }
 
+/// Expunges told at once, between two looks at the output.
+const EXPUNGES: usize = 4096;
+
 /// A run of sequence numbers.
 pub type Run = RangeInclusive<u32>;
 
@@ -94,6 +97,8 @@ pub struct Selected {
     pub view: Arc<View>,
     /// What the client has been told.
     pub told: Arc<ViewSnapshot>,
+    /// Up to which mod-sequence the client knows everything: behind that of `told` while expunges are kept back.
+    pub known_modseq: u64,
     /// UIDs of the saved search result, ascending (RFC 9051 §6.4.4.1). Expunged ones drop out because they are looked up
     /// in `told`.
     pub saved: Vec<u32>,
@@ -109,6 +114,7 @@ impl Selected {
     /// A mailbox just opened; all of it counts as told.
     pub fn new(user: AccountId, place: &Place, view: Arc<View>, read_only: bool) -> Selected {
         let told = view.snapshot();
+        let known_modseq = told.highest_modseq();
         let mut selected = Selected {
             user,
             rights: place.rights,
@@ -118,6 +124,7 @@ impl Selected {
             read_only,
             view,
             told,
+            known_modseq,
             saved: Vec::new(),
             idle: None,
             idle_rights: None,
@@ -228,8 +235,13 @@ impl Selected {
             };
         }
         let last = self.told.uid_at(count).unwrap_or(0);
-        let ranges = set.resolve(last).into_iter();
-        let runs = ranges.map(|uids| {
+        Ok(self.runs_of_uids(&set.resolve(last)))
+    }
+
+    /// The messages of these UIDs, as runs of sequence numbers of `told`.
+    pub fn runs_of_uids(&self, uids: &[UidRange]) -> Vec<Run> {
+        let count = self.told.len();
+        let runs = uids.iter().map(|uids| {
             let first = self.told.count_below(*uids.start()).saturating_add(1);
             let last = uids
                 .end()
@@ -237,7 +249,7 @@ impl Selected {
                 .map_or(count, |end| self.told.count_below(end));
             first..=last
         });
-        Ok(runs.filter(|run| !run.is_empty()).collect())
+        runs.filter(|run| !run.is_empty()).collect()
     }
 
     /// The UIDs a UID set names in the newest picture, which the client may not have been told of.
@@ -274,13 +286,17 @@ impl Selected {
             return Ok(());
         }
         let next = match expunges {
-            Expunges::Told => newest,
+            Expunges::Told => Arc::clone(&newest),
             Expunges::Kept => ViewSnapshot::keeping_expunged(&self.told, &newest),
         };
         let diff = ViewSnapshot::diff(&self.told, &next);
+        if next.len() == newest.len() {
+            self.known_modseq = newest.highest_modseq();
+        }
         self.told = next;
-        for expunged in &diff.expunged {
-            link.session.untagged(&Untagged::Expunge(expunged.seq));
+        for expunged in diff.expunged.chunks(EXPUNGES) {
+            let gone = expunged.iter().map(|gone| (gone.seq, gone.uid));
+            link.session.expunged(gone);
             link.flush_if_full().await?;
         }
         if diff.keywords_added {
@@ -292,13 +308,18 @@ impl Selected {
             link.session.untagged(&Untagged::Exists(self.told.len()));
             link.session.untagged(&Untagged::Recent(0));
         }
+        let condstore = link.session.is_enabled(&Capability::CondStore);
         for (seq, entry) in &diff.changed {
             if known(entry) {
                 continue;
             }
             // RFC 9051 §7.5.2: an unsolicited FETCH carries the UID.
-            let mut fetch = link.session.fetch(*seq);
+            let mut fetch = link.session.fetch(*seq, entry.uid);
             fetch.uid(entry.uid).flags(self.flags(entry));
+            if condstore {
+                // RFC 7162 §3.2.4
+                fetch.modseq(entry.modseq);
+            }
             fetch.end();
             link.flush_if_full().await?;
         }

@@ -19,10 +19,11 @@ pub async fn status(
         .db
         .glance(|snapshot| access::find(snapshot, account, name.as_str(), Rights::READ))?;
     let place = found.place()?;
+    let limit = imap.shared.config().limits.message_size;
     let data = imap
         .shared
         .db
-        .glance(|snapshot| data(snapshot, &place, items))?;
+        .glance(|snapshot| data(snapshot, &place, items, limit))?;
     link.session.untagged(&Untagged::StatusData {
         mailbox: name,
         data,
@@ -35,6 +36,7 @@ pub fn data(
     snapshot: &Snapshot<'_>,
     place: &Place,
     items: &[StatusItem],
+    append_limit: u64,
 ) -> ::store::Result<StatusData> {
     let mailbox = &place.mailbox;
     let mut data = StatusData::default();
@@ -54,6 +56,8 @@ pub fn data(
                 data.deleted_storage = Some(octets);
             }
             StatusItem::MailboxId => data.mailbox_id = Some(mailbox_id(place.owner, mailbox.id)),
+            // The same for every mailbox (RFC 7889 §3).
+            StatusItem::AppendLimit => data.append_limit = Some(Some(append_limit)),
             StatusItem::HighestModSeq => data.highest_modseq = Some(mailbox.highest_modseq),
         }
     }

@@ -1,7 +1,13 @@
-//! STORE (RFC 9051 §6.4.6).
+//! STORE (RFC 9051 §6.4.6), conditional where the client asks for it (RFC 7162 §3.1.3).
 
-use ::imap::{Flag, Reply, Store, StoreAction};
-use ::store::{Entry, FlagChange, FlagMode, Flags, Rights, UidRange, ViewSnapshot};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use ::imap::{Capability, Code, Flag, NumberSet, Reply, Status, Store, StoreAction};
+use ::store::{
+    AccountId, Columns, Entry, FlagChange, FlagMode, Flags, MailboxId, Rights, Stored, Tx,
+    UidRange, ViewSnapshot,
+};
 
 use super::selected::{self, Expunges, Selected};
 use super::{Answer, Imap, Link, access, error};
@@ -42,15 +48,21 @@ pub async fn store(imap: &mut Imap, link: &mut Link, command: Store) -> Answer {
         mode,
         flags,
         keywords: keywords.clone(),
-        unchanged_since: None,
+        unchanged_since: command.unchanged_since,
     };
     let (user, account, mailbox) = (selected.user, selected.account, selected.mailbox);
     let stored = uids.clone();
-    imap.shared
+    let told = Arc::clone(&selected.told);
+    let done = imap
+        .shared
         .db
         .write(move |tx| {
             let rights = tx.rights(user, account, mailbox)?;
-            tx.store_flags_as(user, account, mailbox, &stored, &change, rights)
+            let mut done = tx.store_flags_as(user, account, mailbox, &stored, &change, rights)?;
+            if user == account && !done.modified.is_empty() && change.mode != FlagMode::Replace {
+                retry(tx, account, mailbox, &told, &change, &mut done)?;
+            }
+            Ok(done)
         })
         .await?;
 
@@ -62,8 +74,11 @@ pub async fn store(imap: &mut Imap, link: &mut Link, command: Store) -> Answer {
     };
     let newest = selected.view.snapshot();
     let all = expected.is_none_or(|expected| selected::count_in(&newest, &uids) == expected);
+    let condstore = link.session.is_enabled(&Capability::CondStore);
+    let modified = selected::runs_of(done.modified.iter().copied());
+    let ours = |uid: u32| selected::holds(&uids, uid) && !selected::holds(&modified, uid);
     if command.silent {
-        let before = std::sync::Arc::clone(&selected.told);
+        let before = Arc::clone(&selected.told);
         let changed = Change {
             mode,
             flags,
@@ -71,45 +86,143 @@ pub async fn store(imap: &mut Imap, link: &mut Link, command: Store) -> Answer {
         };
         // What the client cannot work out itself, because another session changed the message too, is told.
         let known = |entry: &Entry| {
-            selected::holds(&uids, entry.uid)
+            ours(entry.uid)
                 && before
                     .entry_of(entry.uid)
                     .is_some_and(|old| changed.leads(&old, entry))
         };
         selected.sync_but(link, expunges, known).await?;
-        return Ok(Reply::ok("stored"));
-    }
-    selected
-        .sync_but(link, expunges, |entry| selected::holds(&uids, entry.uid))
-        .await?;
-    let alive = (!all).then_some(&*newest);
-    tell(selected, link, &uids, command.uid, alive).await?;
-    // RFC 2180 §4.2: what is gone could not be stored, and a client that counts in numbers should hear of it.
-    if all {
-        Ok(Reply::ok("stored"))
     } else {
-        Ok(error::EXPUNGE_ISSUED)
+        selected
+            .sync_but(link, expunges, |entry| ours(entry.uid))
+            .await?;
     }
+    let telling = Telling {
+        uid: command.uid || condstore,
+        flags: !command.silent,
+        modseq: condstore,
+        // RFC 7162 §3.1.3: after a conditional STORE for every message, otherwise for what it changed.
+        from: match (command.silent, command.unchanged_since, done.modseq) {
+            (false, ..) | (true, Some(_), _) => 0,
+            (true, None, Some(modseq)) => modseq,
+            (true, None, None) => u64::MAX,
+        },
+        alive: (!all).then_some(&*newest),
+    };
+    if !command.silent || condstore {
+        tell(selected, link, &uids, &modified, &telling).await?;
+    }
+    Ok(conclude(selected, &command, &done.modified, all))
 }
 
-/// Tells the flags of these messages; with a picture given, of those that are in it.
+/// The tagged reply.
+fn conclude(selected: &Selected, command: &Store, modified: &[u32], all: bool) -> Reply {
+    if modified.is_empty() {
+        // RFC 2180 §4.2: what is gone could not be stored, and a client that counts in numbers should hear of it.
+        return match all || command.silent && command.unchanged_since.is_none() {
+            true => Reply::ok("stored"),
+            false => error::EXPUNGE_ISSUED,
+        };
+    }
+    let numbers: NumberSet = match command.uid {
+        true => modified.iter().copied().collect(),
+        false => modified
+            .iter()
+            .filter_map(|uid| selected.told.seq_of(*uid))
+            .collect(),
+    };
+    let status = if all { Status::Ok } else { Status::No };
+    Reply::new(status, "some have changed meanwhile").with(Code::Modified(numbers))
+}
+
+/// RFC 7162 §3.1.12: a message that changed, but not in what is to be stored, is no conflict: the client saw these flags
+/// as they are.
+fn retry(
+    tx: &mut Tx<'_>,
+    account: AccountId,
+    mailbox: MailboxId,
+    told: &ViewSnapshot,
+    change: &FlagChange,
+    done: &mut Stored,
+) -> ::store::Result<()> {
+    let since = change.unchanged_since.unwrap_or(u64::MAX);
+    let known = |name: &String| selected::keyword_bit(told, name);
+    // A keyword the client has never been told of may have come with that very change.
+    if change.keywords.iter().any(|name| known(name) == 0) {
+        return Ok(());
+    }
+    let keywords = change
+        .keywords
+        .iter()
+        .fold(0, |bits, name| bits | known(name));
+    let runs = selected::runs_of(done.modified.iter().copied());
+    let mut unrelated = Vec::new();
+    tx.messages(account, mailbox, &runs, Columns::ENTRY, &mut |row| {
+        let same = told.entry_of(row.uid).is_some_and(|old| {
+            old.modseq <= since
+                && (old.flags.0 ^ row.flags.0) & change.flags.0 == 0
+                && (old.keywords ^ row.keywords) & keywords == 0
+        });
+        if same {
+            unrelated.push(row.uid);
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    if unrelated.is_empty() {
+        return Ok(());
+    }
+    unrelated.sort_unstable();
+    let runs = selected::runs_of(unrelated.iter().copied());
+    let unconditional = FlagChange {
+        unchanged_since: None,
+        ..change.clone()
+    };
+    let more = tx.store_flags(account, mailbox, &runs, &unconditional)?;
+    done.changed = done.changed.saturating_add(more.changed);
+    // The older of the two: all that this command changed is at or above it.
+    done.modseq = done.modseq.or(more.modseq);
+    done.modified.retain(|uid| !selected::holds(&runs, *uid));
+    Ok(())
+}
+
+/// What is told of messages.
+struct Telling<'a> {
+    uid: bool,
+    flags: bool,
+    modseq: bool,
+    /// Only of messages with at least this mod-sequence.
+    from: u64,
+    /// Only of those that are in it.
+    alive: Option<&'a ViewSnapshot>,
+}
+
+/// Tells these messages, without those that were left alone.
 async fn tell(
     selected: &Selected,
     link: &mut Link,
     uids: &[UidRange],
-    with_uid: bool,
-    alive: Option<&ViewSnapshot>,
+    modified: &[UidRange],
+    telling: &Telling<'_>,
 ) -> Result<(), Gone> {
     for run in uids {
         for (seq, entry) in selected.told.uid_range(*run.start(), *run.end()) {
-            if alive.is_some_and(|alive| alive.seq_of(entry.uid).is_none()) {
+            let gone = |alive: &ViewSnapshot| alive.seq_of(entry.uid).is_none();
+            if entry.modseq < telling.from
+                || selected::holds(modified, entry.uid)
+                || telling.alive.is_some_and(gone)
+            {
                 continue;
             }
-            let mut fetch = link.session.fetch(seq);
-            if with_uid {
+            let mut fetch = link.session.fetch(seq, entry.uid);
+            if telling.uid {
                 fetch.uid(entry.uid);
             }
-            fetch.flags(selected.flags(&entry));
+            if telling.flags {
+                fetch.flags(selected.flags(&entry));
+            }
+            if telling.modseq {
+                fetch.modseq(entry.modseq);
+            }
             fetch.end();
             link.flush_if_full().await?;
         }

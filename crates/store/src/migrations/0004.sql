@@ -48,3 +48,7 @@ CREATE TABLE url_key (
     value {blob} NOT NULL,
     PRIMARY KEY (account_id, mailbox_id, reader)
 ) {clustered};
+
+-- When UIDs vanished, and up to which modseq that has been forgotten, so that history can be kept for a time.
+ALTER TABLE expunged ADD COLUMN expunged_at BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE mailbox ADD COLUMN forgotten BIGINT NOT NULL DEFAULT 0;

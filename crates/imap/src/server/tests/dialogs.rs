@@ -212,7 +212,7 @@ fn append() {
     assert_eq!(events.len(), 1);
     assert!(
         events[0].starts_with(
-            "AppendStart { append: Append { mailbox: MailboxName(\"x\"), flags: [Seen]"
+            "AppendStart { append: Append { mailbox: MailboxName(\"x\"), replaces: None, messages: [] }, size: 5"
         )
     );
     assert_eq!(output(&mut session), "+ Ready for the message\r\n");
@@ -232,11 +232,73 @@ fn append() {
     assert_eq!(output(&mut session), expected);
     let events = feed(
         &mut session,
-        b"g APPEND x {2+}\r\nhi {7+}\r\nLOGOUT!\r\nh NOOP\r\n",
+        b"g APPEND x {2+}\r\nhi x {7+}\r\nLOGOUT!\r\nh NOOP\r\n",
     );
     assert_eq!(events[1], "AppendAborted");
-    let expected = "g BAD APPEND: expected the end of the command behind the message\r\n* 3 EXISTS\r\n* 0 RECENT\r\nh OK done\r\n";
+    let expected = "g BAD APPEND: expected the message as a literal, CATENATE or UTF8 at octet 2\r\n* 3 EXISTS\r\n* 0 RECENT\r\nh OK done\r\n";
     assert_eq!(output(&mut session), expected);
+}
+
+#[test]
+fn append_of_several_hands_over_what_is_complete() {
+    let mut session = logged_in(false);
+    let events = feed(
+        &mut session,
+        b"a APPEND x {2+}\r\nhi (\\Seen) CATENATE (URL u TEXT {3+}\r\nabc TEXT {4+}\r\nbeta) {1+}\r\nz\r\n",
+    );
+    assert_eq!(events.len(), 5, "{events:?}");
+    assert!(
+        events[0].contains("messages: [] }, size: 2"),
+        "{}",
+        events[0]
+    );
+    assert!(events[1].contains("octets: [104, 105]") && events[1].ends_with("size: 3 }"));
+    assert!(
+        events[2].contains("messages: [] }, size: 4"),
+        "{}",
+        events[2]
+    );
+    // The parts come in their order, with what was sent.
+    assert!(events[3].contains("parts: [Url(\"u\"), Text { octets: [97, 98, 99]"));
+    assert!(
+        events[3].contains("octets: [98, 101, 116, 97]"),
+        "{}",
+        events[3]
+    );
+    assert!(events[4].contains("octets: [122]"), "{}", events[4]);
+    assert_eq!(output(&mut session), "a OK [APPENDUID 1 1] kept\r\n");
+    // A literal in between that is none of a message, in pieces of an octet.
+    let mut all = Vec::new();
+    for octet in b"b APPEND x CATENATE (TEXT {2+}\r\nhi URL {3+}\r\nu/v TEXT {1+}\r\n!)\r\n" {
+        all.extend(feed(&mut session, &[*octet]));
+    }
+    assert_eq!(all.len(), 3, "{all:?}");
+    assert!(all[2].contains("Url(\"u/v\")"), "{}", all[2]);
+    output(&mut session);
+    // Called off by an empty message, also behind others; refused; too big together.
+    let said = |session: &mut Session, octets: &[u8]| {
+        let events = feed(session, octets);
+        (events.last().cloned(), output(session))
+    };
+    let (last, text) = said(
+        &mut session,
+        b"c APPEND x {2+}\r\nhi {0+}\r\n\r\nd CHECK\r\n",
+    );
+    assert!(text.starts_with("c NO A message of no octets"), "{text}");
+    assert!(text.ends_with("d BAD Select a mailbox first\r\n"), "{text}");
+    assert_eq!(last.as_deref(), Some("AppendAborted"));
+    let (_, text) = said(
+        &mut session,
+        b"e APPEND x {2+}\r\nhi {13+}\r\n0123456789012 {5+}\r\nhello\r\n",
+    );
+    assert_eq!(text, "e NO [OVERQUOTA] unlucky\r\n");
+    let (last, text) = said(
+        &mut session,
+        b"f APPEND x CATENATE (TEXT {3+}\r\nabc TEXT {52428800}\r\ng NOOP\r\n",
+    );
+    assert!(text.starts_with("f NO [TOOBIG]"), "{text}");
+    assert!(text.contains("g OK"), "{text}");
+    assert!(last.is_some());
 }
 
 #[test]
@@ -387,7 +449,7 @@ fn starttls() {
 #[test]
 fn fetch_items() {
     let mut session = logged_in(true);
-    let mut fetch = session.fetch(7);
+    let mut fetch = session.fetch(7, 7);
     let fields = SectionText::HeaderFields {
         names: vec!["From".into(), "a b".into()],
         not: true,
@@ -437,7 +499,7 @@ fn a_large_body_is_moved_not_copied() {
     let mut session = logged_in(true);
     let body = vec![b'x'; 1 << 20];
     let address = body.as_ptr();
-    let mut fetch = session.fetch(1);
+    let mut fetch = session.fetch(1, 1);
     fetch.section(&Section::default(), None, Body::Owned(body));
     fetch.end();
     assert_eq!(

@@ -5,7 +5,7 @@ mod dialogs;
 mod properties;
 
 use super::{Config, Event, Limits, Session};
-use crate::{Code, Command, NumberSet, Reply, Untagged};
+use crate::{AppendPart, Code, Command, NumberSet, Reply, Untagged};
 use wire::sasl::Mechanism;
 
 pub(super) fn config() -> Config {
@@ -73,7 +73,15 @@ pub(super) fn answer(session: &mut Session, event: Event) -> String {
             command: Command::Append(append),
             ..
         } => {
-            let uids: NumberSet = [append.message.len() as u32].into_iter().collect();
+            let octets = |part: &AppendPart| match part {
+                AppendPart::Text { octets, .. } => octets.len() as u32,
+                AppendPart::Url(url) => url.len() as u32,
+            };
+            let uids: NumberSet = append
+                .messages
+                .iter()
+                .map(|message| message.parts.iter().map(octets).sum())
+                .collect();
             session.complete(Reply::ok("kept").with(Code::AppendUid {
                 uid_validity: 1,
                 uids,

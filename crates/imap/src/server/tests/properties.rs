@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::Select;
 
 /// Commands of all kinds, right and wrong, that leave the session usable.
 const COMMANDS: [&str; 30] = [
@@ -132,7 +133,7 @@ proptest! {
             while let Some(chunk) = out.take() {
                 session.receive(&chunk);
             }
-            let selected = Event::Command { tag: "a".into(), command: Command::Select(name.clone()) };
+            let selected = Event::Command { tag: "a".into(), command: Command::Select(Select::new(name.clone())) };
             prop_assert_eq!(session.poll(), Some(selected));
         }
     }

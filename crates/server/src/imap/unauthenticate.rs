@@ -1,0 +1,17 @@
+//! UNAUTHENTICATE (RFC 8437).
+
+use ::imap::Reply;
+
+use super::Imap;
+use super::append::Arriving;
+
+/// Forgets who was logged in and everything that was begun since, so that nothing of one user reaches the next
+/// (RFC 8437 §4.1). The session forgets what the client enabled; compression ends behind the answer.
+pub fn unauthenticate(imap: &mut Imap) -> Reply {
+    imap.account = None;
+    imap.selected = None;
+    imap.exchange = None;
+    imap.arriving = Arriving::default();
+    imap.condstore = false;
+    Reply::ok("nobody is logged in")
+}
