@@ -421,6 +421,17 @@ fn a33_weak_signatures_count_for_nothing() {
     let (code, text) = send(&server, "x@attack.example", &expired);
     assert_eq!(code, 550, "{text}");
     assert_eq!(results(&explained(&server, &id(&text)), "dkim"), ["fail"]);
+    // A key that is for something else than mail.
+    server.dns().txt(
+        "s._domainkey.bad.example",
+        &[&KEY.replace("k=", "s=tlsrpt; k=")],
+    );
+    let (code, text) = send(&server, "x@attack.example", &signed("bad.example", &plain));
+    assert_eq!(code, 550, "{text}");
+    assert_eq!(
+        results(&explained(&server, &id(&text)), "dkim"),
+        ["permerror"]
+    );
     // A hundred signatures: ten are looked at, and the key is asked for once at most.
     let one = signed("list.example", &plain);
     let field = one.strip_suffix(&plain).expect("field");

@@ -17,6 +17,7 @@ use mail_auth::{
     AuthenticatedMessage, DkimResult, Error, MessageAuthenticator, Parameters, ResolverCache, Txt,
 };
 
+use super::lookup::{Lookup as _, Resolver};
 use super::name;
 
 /// Signatures that are looked at, the topmost. Mail through two lists and a forwarder has five.
@@ -187,10 +188,14 @@ impl<'m> Signed<'m> {
             return all;
         }
         for output in dns.verify_dkim(question(&self.message, keys)).await {
-            if let Some(signature) = output.signature() {
-                let (outcome, because) = outcome(output.result());
-                all.push(Verified::new(signature, outcome, because));
+            let Some(signature) = output.signature() else {
+                continue;
+            };
+            let (mut outcome, mut because) = outcome(output.result());
+            if outcome == Outcome::Pass && !is_for_mail(dns, signature).await {
+                (outcome, because) = (Outcome::PermError, "its key is not meant for mail");
             }
+            all.push(Verified::new(signature, outcome, because));
         }
         all
     }
@@ -222,6 +227,26 @@ impl Verified {
             because: because.into(),
         }
     }
+}
+
+/// RFC 6376 §3.6.1: a key may be for other services than mail, or for other hashes; the library does not look. The
+/// resolver has the record still; if not, the key that was found counts.
+async fn is_for_mail(dns: &MessageAuthenticator, signature: &Signature) -> bool {
+    let name = format!("{}._domainkey.{}", signature.s, signature.d);
+    match Resolver(dns).txt(&name).await {
+        Ok(records) => records.iter().any(|record| serves_mail(record)),
+        Err(_) => true,
+    }
+}
+
+fn serves_mail(record: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(record);
+    let names = |wanted: &str, any: &[&str]| {
+        let mut tags = text.split(';').filter_map(|tag| tag.split_once('='));
+        let list = tags.find(|(name, _)| name.trim() == wanted);
+        list.is_none_or(|(_, list)| list.split(':').any(|one| any.contains(&one.trim())))
+    };
+    names("s", &["*", "email"]) && names("h", &["sha256"])
 }
 
 fn malformed(error: &Error) -> Verified {
@@ -333,5 +358,42 @@ fn reason(error: &Error) -> (Outcome, &'static str) {
             "the header was changed after it was signed, or the key is another",
         ),
         _ => (Outcome::PermError, "its key cannot be read"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_for_other_services_do_not_count() {
+        for (record, serves) in [
+            ("v=DKIM1; p=abc", true),
+            ("v=DKIM1; s=email; h=sha256; p=abc", true),
+            ("v=DKIM1; s = tlsrpt : * ; p=abc", true),
+            ("v=DKIM1; s=tlsrpt; p=abc", false),
+            ("v=DKIM1; h=sha1; p=abc", false),
+            ("v=DKIM1; h=sha1 : sha256 ; p=abc", true),
+        ] {
+            assert_eq!(serves_mail(record.as_bytes()), serves, "{record}");
+        }
+    }
+
+    /// What is kept of keys is bounded, and what is used stays.
+    #[test]
+    fn remembered_keys_are_bounded() {
+        let keys = Keys::default();
+        let until = Instant::now() + std::time::Duration::from_secs(60);
+        let record = || Txt::Error(Error::ParseError);
+        for n in 0..(3 * KEYS) {
+            keys.insert(format!("{n}.").into(), record(), until);
+        }
+        let guard = keys.0.lock().unwrap();
+        assert!(guard.0.len() <= KEYS && guard.1.len() <= KEYS);
+        drop(guard);
+        assert!(keys.get(&*format!("{}.", 3 * KEYS - 1)).is_some());
+        assert!(keys.get("0.").is_none());
+        keys.insert("old.".into(), record(), Instant::now());
+        assert!(keys.get("old.").is_none());
     }
 }

@@ -27,6 +27,8 @@ mod results;
 mod spf;
 #[cfg(test)]
 mod table;
+#[cfg(test)]
+mod vectors;
 mod words;
 
 pub use arc::Chain;
