@@ -383,7 +383,20 @@ impl Session {
 
     fn command_line(&mut self) -> Took {
         let before_login = matches!(self.state, State::Authorization { .. });
-        let parsed = match self.input.line(self.limits.endless_line) {
+        // Kindness: tokens are longer than RFC 5034 §4 lets a command be, and Thunderbird sends them with it.
+        let auth = before_login
+            && self
+                .input
+                .peek()
+                .get(..5)
+                .is_some_and(|verb| verb.eq_ignore_ascii_case(b"AUTH "));
+        let limits = &self.limits;
+        let (endless, longest) = if auth {
+            (limits.sasl_line, limits.sasl_line)
+        } else {
+            (limits.endless_line, limits.command_line)
+        };
+        let parsed = match self.input.line(endless) {
             Line::Incomplete => return Took::Nothing,
             Line::TooLong => {
                 self.refuse_and_close(&reply::LINE_TOO_LONG);
@@ -391,9 +404,7 @@ impl Session {
             }
             // Kindness, for people at a terminal: LF alone ends a line as well. Nothing but commands follows
             // commands here, so that nothing can hide behind it.
-            Line::Complete { text, .. }
-                if text.len().saturating_add(2) > self.limits.command_line =>
-            {
+            Line::Complete { text, .. } if text.len().saturating_add(2) > longest => {
                 Err(reply::LINE_TOO_LONG)
             }
             Line::Complete { text, .. } if before_login && speaks_http(text) => {

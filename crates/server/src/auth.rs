@@ -1,4 +1,4 @@
-//! Who is it: passwords, app passwords, SCRAM, for all protocols alike.
+//! Who is it: passwords, app passwords, SCRAM, tokens and certificates, for all protocols alike.
 //!
 //! Owns: the check of a login, the short memory of passwords that were right, the count of those that were wrong,
 //! and the driving of SASL exchanges. An identity is an account and its address; the login name is the full address.
@@ -10,6 +10,8 @@
 //! Limits: [`password`] bounds Argon2 in memory and number, [`throttle`] guesses, [`cache`] its entries.
 
 mod cache;
+mod jwt;
+mod oidc;
 pub mod password;
 pub mod sasl;
 mod throttle;
@@ -76,6 +78,7 @@ pub struct Auth {
     cache: Mutex<cache::Cache>,
     throttle: Mutex<throttle::Throttle>,
     hasher: password::Hasher,
+    tokens: oidc::Tokens,
     /// Keeps the invented salts of unknown users the same over restarts.
     salt_secret: [u8; 32],
 }
@@ -90,6 +93,7 @@ impl Auth {
             cache: Mutex::new(cache::Cache::new(random())),
             throttle: Mutex::new(throttle::Throttle::default()),
             hasher: password::Hasher::new(),
+            tokens: oidc::Tokens::default(),
             salt_secret,
         })
     }
@@ -116,8 +120,13 @@ impl Auth {
         if !self.may_log_in(peer, tls) {
             return Vec::new();
         }
-        let bound = tls.is_some_and(|tls| tls.exporter.is_some());
-        let offered = |mechanism: &Mechanism| bound || *mechanism != Mechanism::ScramSha256Plus;
+        let tokens = self.takes_tokens();
+        let offered = |mechanism: &Mechanism| match mechanism {
+            Mechanism::ScramSha256Plus => tls.is_some_and(|tls| tls.exporter.is_some()),
+            Mechanism::External => tls.is_some_and(|tls| !tls.client.is_empty()),
+            Mechanism::OAuthBearer | Mechanism::XOAuth2 => tokens,
+            Mechanism::ScramSha256 | Mechanism::Plain | Mechanism::Login => true,
+        };
         Mechanism::ALL.into_iter().filter(offered).collect()
     }
 
@@ -267,6 +276,34 @@ impl Auth {
         lock(&self.throttle).succeeded(network, identity.account, Instant::now());
         tracing::debug!(peer = %origin.peer, service = %origin.service, user = ?identity.address, "login");
         identity
+    }
+
+    /// Lets in whom a certificate names: the one account among its addresses, or the one of them that the client names.
+    fn certified(
+        &self,
+        origin: Origin<'_>,
+        names: &[String],
+        wanted: Option<&str>,
+    ) -> Result<Option<Identity>, Refusal> {
+        let mut found: Option<Identity> = None;
+        for name in names {
+            if wanted.is_some_and(|wanted| !wanted.eq_ignore_ascii_case(name)) {
+                continue;
+            }
+            let Some(credentials) = self.credentials(name)?.filter(|c| !c.disabled) else {
+                continue;
+            };
+            let identity = Identity {
+                account: credentials.account,
+                address: credentials.address,
+            };
+            match &found {
+                Some(other) if *other != identity => return Ok(None),
+                _ => found = Some(identity),
+            }
+        }
+        let network = Network::of(origin.peer);
+        Ok(found.map(|identity| self.succeeded(origin, network, identity)))
     }
 
     async fn failed(

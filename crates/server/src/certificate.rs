@@ -48,6 +48,23 @@ pub enum Error {
     Form(String),
 }
 
+/// The mail addresses a certificate is for (RFC 5280 §4.2.1.6: `rfc822Name`). What is in its subject is a name for people.
+pub fn mail_addresses(der: &[u8]) -> Vec<String> {
+    let Ok((_, certificate)) = X509Certificate::from_der(der) else {
+        return Vec::new();
+    };
+    let Ok(Some(alternatives)) = certificate.subject_alternative_name() else {
+        return Vec::new();
+    };
+    let names = alternatives.value.general_names.iter();
+    names
+        .filter_map(|name| match name {
+            GeneralName::RFC822Name(address) => Some((*address).to_owned()),
+            _ => None,
+        })
+        .collect()
+}
+
 impl Facts {
     /// Of the first certificate in a PEM file.
     pub fn of_file(file: &Path) -> Result<Facts, Error> {

@@ -168,6 +168,8 @@ pub struct TlsFiles {
     pub certificate: PathBuf,
     /// Its private key.
     pub key: PathBuf,
+    /// Certificates that sign those of clients, for EXTERNAL; none asks clients for nothing.
+    pub client_ca: Option<PathBuf>,
     /// Whether the paths are the defaults in the data folder.
     pub own: bool,
 }
@@ -311,6 +313,7 @@ impl TlsFiles {
         TlsFiles {
             certificate: data.join("tls/certificate.pem"),
             key: data.join("tls/key.pem"),
+            client_ca: None,
             own: true,
         }
     }

@@ -56,7 +56,8 @@ impl Shared {
         let (dns, roots) = (Arc::new(dns), Arc::<Roots>::default());
         Ok(Shared {
             http: Http::new(Arc::clone(&dns), Arc::clone(&roots)),
-            auth: Auth::new(db.clone(), config.auth.clone())?,
+            auth: Auth::new(db.clone(), config.auth.clone())?
+                .with_http(Http::new(Arc::clone(&dns), Arc::clone(&roots))),
             budget: Budget::new(config.limits.memory),
             recent: Recent::default(),
             searches: Semaphore::new(workers().saturating_sub(1).max(1)),

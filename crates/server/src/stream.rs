@@ -14,6 +14,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+use wire::sasl::Mechanism;
+
+use crate::certificate;
 
 /// Octets taken from a socket at once. Large enough that a big message costs few system calls, small enough that
 /// a session never holds more than this beyond its own limits.
@@ -88,6 +91,8 @@ pub struct TlsInfo {
     pub exporter: Option<[u8; 32]>,
     /// The host name the client asked for.
     pub server_name: Option<String>,
+    /// The mail addresses in the certificate that the client has proven to own; none without one.
+    pub client: Vec<String>,
 }
 
 impl TlsInfo {
@@ -113,7 +118,34 @@ impl TlsInfo {
             cipher,
             exporter,
             server_name: connection.server_name().map(str::to_owned),
+            client: connection
+                .peer_certificates()
+                .and_then(|chain| chain.first())
+                .map(|leaf| certificate::mail_addresses(leaf))
+                .unwrap_or_default(),
         }
+    }
+
+    /// What TLS may come to agree on at best, for offers that are made before it starts.
+    pub fn at_best() -> TlsInfo {
+        TlsInfo {
+            version: "TLSv1.3",
+            cipher: String::new(),
+            exporter: Some([0; 32]),
+            server_name: None,
+            client: vec![String::new()],
+        }
+    }
+
+    /// Mechanisms that were offered for TLS at its best, and that it does not allow after all: without the exporter there is
+    /// nothing to bind to (RFC 9266 §4.2), without a certificate nobody is known.
+    pub fn withdrawn(&self) -> impl Iterator<Item = Mechanism> + use<> {
+        let bound = self
+            .exporter
+            .is_none()
+            .then_some(Mechanism::ScramSha256Plus);
+        let known = self.client.is_empty().then_some(Mechanism::External);
+        bound.into_iter().chain(known)
     }
 }
 

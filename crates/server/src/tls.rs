@@ -2,7 +2,9 @@
 //!
 //! Invariant: what is in force was read whole and fits together; a bad file leaves it in force. Each protocol has its
 //! own rustls configuration with its own ticket keys and ALPN name, so that a session of one is never resumed on
-//! another (attack A10) and a browser is turned away in the handshake (A9).
+//! another (attack A10) and a browser is turned away in the handshake (A9). What submission, IMAP and POP3 ask of
+//! clients (a certificate of their own, where `tls.client_ca` is set) mail servers are not asked, so reception shares no
+//! tickets with submission; rustls itself takes a ticket for the name alone that it was given for.
 
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
@@ -11,8 +13,10 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use rustls::ServerConfig;
 use rustls::crypto::ring;
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::{RootCertStore, ServerConfig};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
@@ -52,7 +56,7 @@ pub enum Error {
     Generate(#[from] rcgen::Error),
 }
 
-type Configs = BTreeMap<&'static [u8], Arc<ServerConfig>>;
+type Configs = BTreeMap<&'static str, Arc<ServerConfig>>;
 
 /// The TLS of all services.
 #[derive(Debug)]
@@ -81,37 +85,74 @@ impl Tls {
     /// The configuration for a connection to `service`; LMTP has none.
     pub fn config(&self, service: Service) -> Option<Arc<ServerConfig>> {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
-        current.get(service.alpn()).cloned()
+        current.get(group(service)?).cloned()
     }
 }
 
 fn configs(files: &TlsFiles) -> Result<Configs, Error> {
     let chain = certificates(&files.certificate)?;
     let key = private_key(&files.key)?;
+    let clients = match &files.client_ca {
+        Some(file) => Some(clients(file)?),
+        None => None,
+    };
     let mut configs = Configs::new();
-    for service in Service::ALL
-        .into_iter()
-        .filter(|service| *service != Service::Lmtp)
-    {
-        if configs.contains_key(service.alpn()) {
+    for service in Service::ALL {
+        let Some(group) = group(service).filter(|group| !configs.contains_key(group)) else {
             continue;
-        }
+        };
+        // Mail servers have certificates of their own kind, which prove nothing to us.
+        let clients = clients.clone().filter(|_| service != Service::Smtp);
         let mismatch = |error| Error::Mismatch {
             certificate: files.certificate.clone(),
             key: files.key.clone(),
             error,
         };
-        let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(mismatch)?
-            .with_no_client_auth()
+            .with_client_cert_verifier(
+                clients.unwrap_or_else(WebPkiClientVerifier::no_client_auth),
+            );
+        let mut config = builder
             .with_single_cert(chain.clone(), key.clone_key())
             .map_err(mismatch)?;
         config.alpn_protocols = vec![service.alpn().to_vec()];
         config.ticketer = ring::Ticketer::new().map_err(mismatch)?;
-        configs.insert(service.alpn(), Arc::new(config));
+        configs.insert(group, Arc::new(config));
     }
     Ok(configs)
+}
+
+/// Services that share tickets: the same protocol, with or without STARTTLS. LMTP has no TLS.
+fn group(service: Service) -> Option<&'static str> {
+    match service {
+        Service::Smtp => Some("smtp"),
+        Service::Submission | Service::Submissions => Some("submission"),
+        Service::Imap | Service::Imaps => Some("imap"),
+        Service::Pop3 | Service::Pop3s => Some("pop3"),
+        Service::Lmtp => None,
+    }
+}
+
+/// Checks certificates of clients that have one; who has none logs in otherwise.
+fn clients(file: &Path) -> Result<Arc<dyn ClientCertVerifier>, Error> {
+    let content = |what: String| Error::Content {
+        file: file.to_owned(),
+        what,
+    };
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(file)? {
+        roots
+            .add(certificate)
+            .map_err(|error| content(format!("holds what signs no certificates: {error}")))?;
+    }
+    let provider = Arc::new(ring::default_provider());
+    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+        .allow_unauthenticated()
+        .build()
+        .map(|verifier| verifier as Arc<dyn ClientCertVerifier>)
+        .map_err(|error| content(error.to_string()))
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, Error> {
@@ -250,5 +291,41 @@ mod tests {
             [b"smtp".to_vec()]
         );
         assert!(tls.config(Service::Lmtp).is_none());
+    }
+
+    /// A10: what one service gives out, another does not take; and no ticket outlives a change of what clients are asked.
+    #[test]
+    fn a10_tickets_are_for_one_service() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut files = TlsFiles::in_folder(folder.path());
+        let tls = Tls::load(&files, "a.example.test").unwrap();
+        let services = [
+            Service::Smtp,
+            Service::Submission,
+            Service::Imaps,
+            Service::Pop3,
+        ];
+        for from in services {
+            let ticket = tls
+                .config(from)
+                .unwrap()
+                .ticketer
+                .encrypt(b"state")
+                .unwrap();
+            for to in services {
+                let read = tls.config(to).unwrap().ticketer.decrypt(&ticket);
+                assert_eq!(read.is_some(), from == to, "{from} {to}");
+            }
+        }
+        let submissions = tls.config(Service::Submissions).unwrap();
+        let ticket = submissions.ticketer.encrypt(b"state").unwrap();
+        assert!(Arc::ptr_eq(
+            &submissions,
+            &tls.config(Service::Submission).unwrap()
+        ));
+        files.client_ca = Some(files.certificate.clone());
+        tls.reload(&files).unwrap();
+        let changed = tls.config(Service::Submissions).unwrap();
+        assert!(changed.ticketer.decrypt(&ticket).is_none());
     }
 }

@@ -22,6 +22,8 @@ pub enum Outcome {
 #[derive(Debug)]
 pub struct Exchange {
     inner: server::Exchange,
+    /// Addresses that the certificate of the client names.
+    certified: Vec<String>,
 }
 
 impl Exchange {
@@ -34,6 +36,7 @@ impl Exchange {
         };
         Exchange {
             inner: server::Exchange::new(mechanism, binding, nonce(random())),
+            certified: tls.map(|tls| tls.client.clone()).unwrap_or_default(),
         }
     }
 
@@ -83,6 +86,29 @@ impl Exchange {
                 },
                 Err(refusal) => Outcome::Failed(refusal),
             },
+            Step::VerifyToken { user, token } => {
+                match auth.token(origin, user.as_deref(), &token).await {
+                    Ok(identity) => Outcome::Done(identity),
+                    // The client is told why, and the exchange ends with its answer (RFC 7628 §3.2.3).
+                    Err(Refusal::Wrong) => match self.inner.refuse_token(&auth.token_refusal()) {
+                        Step::Challenge(challenge) => Outcome::Challenge(challenge),
+                        _ => Outcome::Failed(Refusal::Wrong),
+                    },
+                    Err(refusal) => Outcome::Failed(refusal),
+                }
+            }
+            Step::VerifyCertificate { authzid } => {
+                match auth.certified(origin, &self.certified, authzid.as_deref()) {
+                    Ok(Some(identity)) => Outcome::Done(identity),
+                    Ok(None) => {
+                        let network = Network::of(origin.peer);
+                        Outcome::Failed(auth.failed(origin, network, None, "").await)
+                    }
+                    Err(refusal) => Outcome::Failed(refusal),
+                }
+            }
+            // Counted and delayed when the token was looked at.
+            Step::Failed(Error::WrongToken) => Outcome::Failed(Refusal::Wrong),
             Step::Failed(error) => auth.sasl_failed(origin, error).await,
         }
     }

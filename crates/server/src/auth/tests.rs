@@ -52,6 +52,7 @@ fn tls() -> TlsInfo {
         cipher: String::new(),
         exporter: Some([9; 32]),
         server_name: None,
+        client: Vec::new(),
     }
 }
 
@@ -115,7 +116,7 @@ impl Fixture {
 #[tokio::test]
 async fn every_mechanism_lets_the_right_one_in_and_no_other() {
     let fixture = fixture();
-    for mechanism in Mechanism::ALL {
+    for mechanism in Mechanism::PASSWORD {
         let identity = fixture
             .sasl(mechanism, ALICE, "secret", [9; 32])
             .await
@@ -214,7 +215,7 @@ async fn disabled_accounts_stay_out_by_every_way() {
         fixture.login("192.0.2.1", ALICE, app.expose()).await,
         Err(Refusal::Wrong)
     );
-    for mechanism in Mechanism::ALL {
+    for mechanism in Mechanism::PASSWORD {
         assert_eq!(
             fixture.sasl(mechanism, ALICE, "secret", [9; 32]).await,
             Err(Refusal::Wrong)
@@ -316,5 +317,49 @@ async fn cleartext_is_for_tls_and_exempted_loopback() {
         "no channel to bind to"
     );
     assert!(fixture.auth.mechanisms(&far, None).is_empty());
-    assert_eq!(fixture.auth.mechanisms(&far, Some(&tls())), Mechanism::ALL);
+    assert_eq!(
+        fixture.auth.mechanisms(&far, Some(&tls())),
+        Mechanism::PASSWORD
+    );
+}
+
+/// EXTERNAL: one account among the names of the certificate, or the one that is asked for; nobody else's.
+#[tokio::test]
+async fn certificates_let_in_whom_they_name() {
+    let fixture = fixture();
+    let peer = peer("192.0.2.1");
+    let origin = Origin {
+        peer: &peer,
+        service: Service::Imaps,
+    };
+    let table: [(&[&str], &[u8], Option<&str>); 8] = [
+        (&[ALICE], b"", Some(ALICE)),
+        (&["nobody@example.test", ALICE], b"", Some(ALICE)),
+        (&[ALICE, "bob@example.test"], b"", None),
+        (
+            &[ALICE, "bob@example.test"],
+            b"Bob@example.test",
+            Some("bob@example.test"),
+        ),
+        (&[ALICE], b"bob@example.test", None),
+        (&["nobody@example.test"], b"", None),
+        (&[], b"", None),
+        (&[], ALICE.as_bytes(), None),
+    ];
+    for (names, wanted, expected) in table {
+        let tls = TlsInfo {
+            client: names.iter().map(|name| (*name).to_owned()).collect(),
+            ..tls()
+        };
+        let offered = fixture.auth.mechanisms(&peer, Some(&tls));
+        assert_eq!(offered.contains(&Mechanism::External), !names.is_empty());
+        let mut exchange = Exchange::new(Mechanism::External, Some(&tls));
+        let outcome = exchange.start(&fixture.auth, origin, Some(wanted)).await;
+        let address = match outcome {
+            Outcome::Done(identity) => Some(identity.address),
+            Outcome::Failed(Refusal::Wrong) => None,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(address.as_deref(), expected, "{names:?}");
+    }
 }

@@ -61,6 +61,7 @@ pub(super) fn config(text: &str, file: &Path) -> Result<Config, Vec<Mistake>> {
     let log = reader.log(&top);
     let listeners = reader.listeners(&top);
     let tls = reader.tls(&top);
+    let client_ca = reader.client_ca(&top);
     let auth = reader.auth(&top);
     let limits = reader.limits(&top);
     let imap = reader.imap(&top);
@@ -82,7 +83,10 @@ pub(super) fn config(text: &str, file: &Path) -> Result<Config, Vec<Mistake>> {
     let mut mistakes = reader.mistakes;
     match (hostname, data) {
         (Some(hostname), Some(data)) if mistakes.is_empty() => {
-            let tls = tls.unwrap_or_else(|| TlsFiles::in_folder(&data));
+            let tls = TlsFiles {
+                client_ca,
+                ..tls.unwrap_or_else(|| TlsFiles::in_folder(&data))
+            };
             Ok(Config {
                 file: Some(file.to_owned()),
                 hostname,
@@ -327,7 +331,7 @@ impl<'a> Reader<'a> {
     }
 
     fn tls(&mut self, top: &Table<'a>) -> Option<TlsFiles> {
-        let table = self.table(top, "tls", &["certificate", "key"])?;
+        let table = self.table(top, "tls", &["certificate", "key", "client_ca"])?;
         let certificate = self.path(&table, "certificate");
         let key = self.path(&table, "key");
         for (have, other) in [("certificate", "key"), ("key", "certificate")] {
@@ -341,6 +345,7 @@ impl<'a> Reader<'a> {
         Some(TlsFiles {
             certificate: certificate?,
             key: key?,
+            client_ca: None,
             own: false,
         })
     }

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Service;
@@ -88,8 +87,6 @@ pub struct Oidc {
     pub jwks: Option<String>,
     /// Asks the issuer about each token instead (RFC 7662).
     pub introspection: Option<Introspection>,
-    /// Roots for its certificate instead of the system's, for issuers of one's own.
-    pub ca: Option<PathBuf>,
 }
 
 /// RFC 7662.

@@ -36,6 +36,9 @@ lmtp = []
 #certificate = "/etc/letsencrypt/live/{hostname}/fullchain.pem"
 #key = "/etc/letsencrypt/live/{hostname}/privkey.pem"
 
+# Certificates that sign those of your users' devices; with them clients can log in without a password (EXTERNAL).
+#client_ca = "/etc/waxwing/clients.pem"
+
 [auth]
 # Passwords travel under TLS only; true exempts programs on this machine.
 cleartext_on_loopback = false

@@ -45,7 +45,6 @@ use std::time::Duration;
 use ::imap::server::{Config, Event, Limits, Session};
 use ::imap::{Capability, Code, Command, Reply, Status, Untagged};
 use ::store::AccountId;
-use wire::sasl::Mechanism;
 
 use crate::auth::{Exchange, Origin};
 use crate::config::Service;
@@ -97,12 +96,7 @@ fn config(shared: &Shared, connection: &Connection) -> Config {
     let config = shared.config();
     let auth = &shared.auth;
     // What TLS will agree on is not known before; the session is told only whether it is there.
-    let under_tls = TlsInfo {
-        version: "TLSv1.3",
-        cipher: String::new(),
-        exporter: Some([0; 32]),
-        server_name: None,
-    };
+    let under_tls = TlsInfo::at_best();
     let tls = connection.tls.as_ref();
     Config {
         greeting: format!("{} Waxwing ready", config.hostname),
@@ -345,9 +339,8 @@ impl drive::Session for Session {
         Session::closed(self)
     }
     fn tls_started(&mut self, tls: &TlsInfo) {
-        if tls.exporter.is_none() {
-            // RFC 9266 §4.2: TLS 1.2 gives no sound channel binding.
-            self.withdraw(Mechanism::ScramSha256Plus);
+        for mechanism in tls.withdrawn() {
+            self.withdraw(mechanism);
         }
         Session::tls_started(self);
     }

@@ -135,6 +135,7 @@ mod tests {
             cipher: "TLS13_AES_256_GCM_SHA384".into(),
             exporter: None,
             server_name: None,
+            client: Vec::new(),
         }
     }
 

@@ -23,7 +23,6 @@ use std::sync::Arc;
 use smtp::reply::Reply;
 use smtp::server::{Accepted, Config, Event, Kind, Limits, Session};
 use socket2::SockRef;
-use wire::sasl::Mechanism;
 
 use crate::auth::{Exchange, Identity, Origin};
 use crate::config::Service;
@@ -58,7 +57,9 @@ fn config(connection: &Connection, shared: &Shared, service: Service) -> Config 
     let (mechanisms, mechanisms_clear) = match (kind, tls) {
         (Kind::Submission, Some(_)) => (shared.auth.mechanisms(&connection.peer, tls), Vec::new()),
         (Kind::Submission, None) => (
-            Mechanism::ALL.to_vec(),
+            shared
+                .auth
+                .mechanisms(&connection.peer, Some(&TlsInfo::at_best())),
             shared.auth.mechanisms(&connection.peer, None),
         ),
         _ => (Vec::new(), Vec::new()),
@@ -131,9 +132,8 @@ impl drive::Session for Session {
 
     fn tls_started(&mut self, tls: &TlsInfo) {
         Session::tls_started(self);
-        if tls.exporter.is_none() {
-            // Nothing to bind to (RFC 9266 §4.2).
-            self.withdraw(Mechanism::ScramSha256Plus);
+        for mechanism in tls.withdrawn() {
+            self.withdraw(mechanism);
         }
     }
 }

@@ -6,20 +6,15 @@ use std::net::IpAddr;
 use wire::cursor::Cursor;
 
 /// What is told of a client.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Told<T> {
     /// It was not named.
+    #[default]
     Nothing,
     /// `[UNAVAILABLE]` or `[TEMPUNAVAIL]`: there is nothing to know, or not now.
     Unavailable,
     /// This.
     Is(T),
-}
-
-impl<T> Default for Told<T> {
-    fn default() -> Told<T> {
-        Told::Nothing
-    }
 }
 
 impl<T> Told<T> {

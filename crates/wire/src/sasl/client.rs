@@ -5,6 +5,7 @@
 //! SCRAM a server that cannot prove itself has not succeeded.
 
 use super::scram::{self, Flag};
+use super::token;
 use super::{ChannelBinding, Error, Mechanism, Secret};
 use crate::base64;
 use sha2::{Digest, Sha256};
@@ -21,7 +22,7 @@ pub struct Credentials {
     pub authzid: Option<String>,
     /// The user name.
     pub user: String,
-    /// The password.
+    /// The password, or the token of OAUTHBEARER and XOAUTH2; EXTERNAL has none.
     pub password: Secret,
 }
 
@@ -39,6 +40,8 @@ pub struct Exchange {
 enum State {
     Start,
     LoginPassword,
+    /// A token was sent: what the server says now is why it refuses it.
+    Token,
     ScramServerFirst {
         flag: Flag,
         header: String,
@@ -84,6 +87,12 @@ impl Exchange {
             }
             Mechanism::Plain => self.plain().map(Some),
             Mechanism::ScramSha256 | Mechanism::ScramSha256Plus => self.client_first().map(Some),
+            Mechanism::OAuthBearer | Mechanism::XOAuth2 => self.token().map(Some),
+            Mechanism::External => {
+                self.state = State::Complete;
+                let authzid = self.credentials.authzid.clone().unwrap_or_default();
+                Ok(Some(authzid.into_bytes()))
+            }
         }
     }
 
@@ -103,6 +112,9 @@ impl Exchange {
                 Ok(self.initial()?.unwrap_or_default())
             }
             State::Start => Err(Error::Malformed("challenge before the first response")),
+            // RFC 7628 §3.2.3: the server fails the exchange after one more octet; XOAUTH2 wants none.
+            State::Token if self.mechanism == Mechanism::OAuthBearer => Ok(b"\x01".to_vec()),
+            State::Token => Ok(Vec::new()),
             State::LoginPassword => {
                 let password = sendable(&self.credentials.password)?.as_bytes().to_vec();
                 self.state = State::Complete;
@@ -122,10 +134,23 @@ impl Exchange {
     /// When the exchange is not complete; with SCRAM that means that the server has not proven itself.
     pub fn finish(self) -> Result<(), Error> {
         match (self.state, self.mechanism) {
-            (State::Complete, _) => Ok(()),
+            (State::Complete | State::Token, _) => Ok(()),
             (_, Mechanism::ScramSha256 | Mechanism::ScramSha256Plus) => Err(Error::ServerProof),
             _ => Err(Error::Order),
         }
+    }
+
+    fn token(&mut self) -> Result<Vec<u8>, Error> {
+        let Credentials { user, password, .. } = &self.credentials;
+        if !token::is_sayable(user, password) {
+            return Err(Error::Forbidden);
+        }
+        self.state = State::Token;
+        Ok(match self.mechanism {
+            Mechanism::OAuthBearer => token::say_bearer(user, password),
+            _ => token::say_xoauth2(user, password),
+        }
+        .into_bytes())
     }
 
     fn plain(&mut self) -> Result<Vec<u8>, Error> {

@@ -12,6 +12,7 @@ pub mod client;
 mod prepare;
 mod scram;
 pub mod server;
+mod token;
 
 pub use prepare::prepare;
 pub use scram::{MAX_ITERATIONS, MIN_ITERATIONS, ScramKeys};
@@ -34,11 +35,28 @@ pub enum Mechanism {
     ScramSha256,
     /// RFC 7677 with the channel binding `tls-exporter` of RFC 9266.
     ScramSha256Plus,
+    /// RFC 7628: a token instead of a password.
+    OAuthBearer,
+    /// What OAUTHBEARER was before it was standardised; many programs know no other.
+    XOAuth2,
+    /// RFC 4422 Appendix A: the certificate of the TLS connection.
+    External,
 }
 
 impl Mechanism {
     /// All of them, strongest first.
-    pub const ALL: [Mechanism; 4] = [
+    pub const ALL: [Mechanism; 7] = [
+        Mechanism::External,
+        Mechanism::ScramSha256Plus,
+        Mechanism::ScramSha256,
+        Mechanism::OAuthBearer,
+        Mechanism::XOAuth2,
+        Mechanism::Plain,
+        Mechanism::Login,
+    ];
+
+    /// Those that prove a password, strongest first.
+    pub const PASSWORD: [Mechanism; 4] = [
         Mechanism::ScramSha256Plus,
         Mechanism::ScramSha256,
         Mechanism::Plain,
@@ -52,6 +70,9 @@ impl Mechanism {
             Mechanism::Login => "LOGIN",
             Mechanism::ScramSha256 => "SCRAM-SHA-256",
             Mechanism::ScramSha256Plus => "SCRAM-SHA-256-PLUS",
+            Mechanism::OAuthBearer => "OAUTHBEARER",
+            Mechanism::XOAuth2 => "XOAUTH2",
+            Mechanism::External => "EXTERNAL",
         }
     }
 
@@ -62,9 +83,14 @@ impl Mechanism {
             .find(|mechanism| mechanism.name().as_bytes().eq_ignore_ascii_case(name))
     }
 
-    /// Whether the server sees the password: such a mechanism is offered over TLS only.
+    /// Whether the server sees the password or token: such a mechanism is offered over TLS only.
     pub fn is_cleartext(self) -> bool {
-        matches!(self, Mechanism::Plain | Mechanism::Login)
+        matches!(self, Mechanism::Plain | Mechanism::Login) || self.is_token()
+    }
+
+    /// Whether a token takes the password's place.
+    pub fn is_token(self) -> bool {
+        matches!(self, Mechanism::OAuthBearer | Mechanism::XOAuth2)
     }
 }
 
@@ -149,6 +175,9 @@ pub enum Error {
     /// The client proved nothing, or something wrong.
     #[error("wrong password")]
     WrongPassword,
+    /// The token is not believed.
+    #[error("the token is not accepted")]
+    WrongToken,
     /// The channel binding does not fit this connection: somebody stands in between.
     #[error("channel binding does not match: {0}")]
     ChannelBinding(&'static str),

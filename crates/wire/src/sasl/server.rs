@@ -7,12 +7,13 @@
 //! | `ScramKeys` | the caller's keys |
 //! | `ScramProof` | the client's final message |
 //! | `ScramAccepted` | the empty response to the server's final message |
+//! | `TokenRefused` | the dummy response to the error of a token |
 //! | `Over` | nothing: all fails |
 //!
 //! Every step takes the state out and leaves `Over`, so that a nonce is used once and nothing can be repeated.
 
 use super::scram::{self, Flag};
-use super::{ChannelBinding, Error, Mechanism, ScramKeys, Secret};
+use super::{ChannelBinding, Error, Mechanism, ScramKeys, Secret, token};
 use crate::base64;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -30,6 +31,19 @@ pub enum Step {
         user: String,
         /// The password, as the client wrote it; see [`super::prepare`].
         password: Secret,
+    },
+    /// The exchange succeeds if this token is good and says that the client is who it says; else go on with
+    /// [`Exchange::refuse_token`].
+    VerifyToken {
+        /// Whom the client wants to be, when it says so.
+        user: Option<String>,
+        /// The token.
+        token: Secret,
+    },
+    /// The exchange is over and the client is whom its certificate names, if there is one.
+    VerifyCertificate {
+        /// Whom the client wants to act as, when it says so.
+        authzid: Option<String>,
     },
     /// Look up the keys of `user` and go on with [`Exchange::scram_keys`]. For an unknown user give keys of a
     /// salt that stays the same for the name: the exchange goes on and fails at its end.
@@ -71,6 +85,9 @@ enum State {
         authzid: Option<String>,
         user: String,
     },
+    /// Waits for the caller's verdict on the token.
+    Token,
+    TokenRefused,
     Over,
 }
 
@@ -130,6 +147,11 @@ impl Exchange {
         ) {
             (State::Start, Mechanism::Plain) => plain(response),
             (State::Start, Mechanism::Login) => self.login_user(response),
+            (State::Start, Mechanism::OAuthBearer) => self.token(token::bearer(response)),
+            (State::Start, Mechanism::XOAuth2) => self.token(token::xoauth2(response)),
+            (State::Start, Mechanism::External) => external(response),
+            // RFC 7628 §3.2.3: whatever it is, it ends the exchange.
+            (State::TokenRefused, _) => Err(Error::WrongToken),
             (State::Start, Mechanism::ScramSha256 | Mechanism::ScramSha256Plus) => {
                 self.client_first(response)
             }
@@ -141,7 +163,7 @@ impl Exchange {
             (State::ScramAccepted { .. }, _) => {
                 Err(Error::Malformed("response to the server's proof"))
             }
-            (State::ScramKeys(_) | State::Over, _) => Err(Error::Order),
+            (State::ScramKeys(_) | State::Token | State::Over, _) => Err(Error::Order),
         };
         step.unwrap_or_else(Step::Failed)
     }
@@ -165,6 +187,25 @@ impl Exchange {
             keys,
         }));
         Step::Challenge(challenge)
+    }
+
+    fn token(&mut self, bearer: Result<token::Bearer, Error>) -> Result<Step, Error> {
+        let token::Bearer { user, token } = bearer?;
+        self.state = State::Token;
+        Ok(Step::VerifyToken { user, token })
+    }
+
+    /// The token of [`Step::VerifyToken`] is not good: the client is told why in JSON (RFC 7628 §3.2.2), and the exchange
+    /// fails with its response.
+    pub fn refuse_token(&mut self, why: &str) -> Step {
+        if !matches!(
+            std::mem::replace(&mut self.state, State::TokenRefused),
+            State::Token
+        ) {
+            self.state = State::Over;
+            return Step::Failed(Error::Order);
+        }
+        Step::Challenge(why.as_bytes().to_vec())
     }
 
     fn login_user(&mut self, response: &[u8]) -> Result<Step, Error> {
@@ -290,6 +331,16 @@ fn plain(response: &[u8]) -> Result<Step, Error> {
         user: user.to_owned(),
         password: password.into(),
     })
+}
+
+/// `initial-response = *( UTF8-char-no-nul )` (RFC 4422 Appendix A.1)
+fn external(response: &[u8]) -> Result<Step, Error> {
+    let authzid = scram::text(response)?;
+    if authzid.contains('\0') {
+        return Err(Error::Malformed("NUL"));
+    }
+    let authzid = (!authzid.is_empty()).then(|| authzid.to_owned());
+    Ok(Step::VerifyCertificate { authzid })
 }
 
 fn login_password(user: String, response: &[u8]) -> Result<Step, Error> {

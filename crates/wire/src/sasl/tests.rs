@@ -50,7 +50,10 @@ fn play(mut client: client::Exchange, mut server: server::Exchange) -> Result<St
         step = match step {
             Step::Challenge(challenge) => server.step(&client.step(&challenge)?),
             Step::NeedScramKeys { .. } => server.scram_keys(keys("pencil")),
-            Step::Done { .. } | Step::VerifyPassword { .. } => {
+            Step::Done { .. }
+            | Step::VerifyPassword { .. }
+            | Step::VerifyToken { .. }
+            | Step::VerifyCertificate { .. } => {
                 client.finish()?;
                 return Ok(step);
             }
@@ -149,7 +152,7 @@ fn keys_need_rounds_salt_and_permitted_characters() {
 
 #[test]
 fn each_mechanism_succeeds_with_the_right_password() {
-    for mechanism in Mechanism::ALL {
+    for mechanism in Mechanism::PASSWORD {
         let bound = binding(Some(EXPORTER), true);
         let step = play(client(mechanism, "pencil", bound), server(mechanism, bound));
         let user = "j,o=e@example.org".to_owned();
@@ -419,11 +422,13 @@ proptest! {
     /// A13: whatever a client sends, an exchange ends in a defined step and never in success.
     #[test]
     fn a13_arbitrary_responses(
-        which in 0_usize..4,
+        which in 0_usize..7,
         responses in proptest::collection::vec(
             prop_oneof![
                 proptest::collection::vec(any::<u8>(), 0..80),
                 "[nyp]?(=tls-exporter)?,(a=[a-z=,23CD]{0,4})?,(n=[a-z=,23CD]{0,6})?(,r=[!-~]{0,8})?".prop_map(String::into_bytes),
+                "[ny],(a=[a-z]{0,3})?,?\u{1}?(auth=Bearer [a-z=]{0,3}\u{1})?\u{1}?".prop_map(String::into_bytes),
+                "(user=[a-z]{0,3})?\u{1}(auth=Bearer [a-z=]{0,3}\u{1})?\u{1}?".prop_map(String::into_bytes),
                 "(c=[A-Za-z0-9+/=]{0,8})?,(r=[!-~]{0,16})?,(p=[A-Za-z0-9+/=]{0,44})?".prop_map(String::into_bytes),
             ],
             1..5,
@@ -442,6 +447,10 @@ proptest! {
                 Step::VerifyPassword { user, password, .. } => {
                     prop_assert!(mechanism.is_cleartext() && !user.is_empty() && !password.is_empty());
                 }
+                Step::VerifyToken { token, .. } => {
+                    prop_assert!(mechanism.is_token() && !token.is_empty());
+                }
+                Step::VerifyCertificate { .. } => prop_assert_eq!(mechanism, Mechanism::External),
                 Step::Failed(_) => prop_assert_eq!(exchange.step(&response), Step::Failed(Error::Order)),
                 step => prop_assert!(false, "{:?}", step),
             }
@@ -500,4 +509,57 @@ proptest! {
         }
         prop_assert!(peer.finish().is_err() || mechanism.is_cleartext());
     }
+}
+
+/// A token that is good ends the exchange at once; one that is not, after the client's answer to why (RFC 7628 §3.2.3).
+#[test]
+fn tokens_both_sides() {
+    for (mechanism, dummy) in [
+        (Mechanism::OAuthBearer, b"\x01".as_slice()),
+        (Mechanism::XOAuth2, b""),
+    ] {
+        let none = ChannelBinding::default();
+        let played = play(client(mechanism, "a.b.c", none), server(mechanism, none));
+        let Ok(Step::VerifyToken { user, token }) = played else {
+            panic!("{mechanism}: {played:?}");
+        };
+        assert_eq!(user.as_deref(), Some("j,o=e@example.org"));
+        assert_eq!(token.expose(), "a.b.c");
+
+        let (mut client, mut server) = (client(mechanism, "a.b.c", none), server(mechanism, none));
+        let said = client.initial().unwrap().unwrap();
+        assert!(matches!(server.step(&said), Step::VerifyToken { .. }));
+        let why = "{\"status\":\"invalid_token\"}";
+        assert_eq!(
+            server.refuse_token(why),
+            Step::Challenge(why.as_bytes().to_vec())
+        );
+        let answer = client.step(why.as_bytes()).unwrap();
+        assert_eq!(answer, dummy);
+        assert_eq!(server.step(&answer), Step::Failed(Error::WrongToken));
+        assert_eq!(server.step(&said), Step::Failed(Error::Order));
+        assert_eq!(server.refuse_token(why), Step::Failed(Error::Order));
+        assert!(client.finish().is_err(), "a refused client is not in");
+    }
+    let none = ChannelBinding::default();
+    let mut bad = client(Mechanism::XOAuth2, "a b", none);
+    assert_eq!(bad.initial(), Err(Error::Forbidden));
+}
+
+/// RFC 4422 Appendix A
+#[test]
+fn certificates_both_sides() {
+    let none = ChannelBinding::default();
+    let played = play(
+        client(Mechanism::External, "", none),
+        server(Mechanism::External, none),
+    );
+    assert_eq!(played, Ok(Step::VerifyCertificate { authzid: None }));
+    let named = server(Mechanism::External, none).step(b"bob@example.org");
+    let authzid = Some("bob@example.org".to_owned());
+    assert_eq!(named, Step::VerifyCertificate { authzid });
+    assert!(matches!(
+        server(Mechanism::External, none).step(b"a\0b"),
+        Step::Failed(_)
+    ));
 }

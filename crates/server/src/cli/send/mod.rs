@@ -76,8 +76,14 @@ enum Tls {
 }
 
 fn mechanism(name: &str) -> std::result::Result<Mechanism, String> {
-    let names = Mechanism::ALL.map(Mechanism::name).join(", ");
-    Mechanism::from_name(name.as_bytes()).ok_or_else(|| format!("known are {names}"))
+    let known = Mechanism::ALL
+        .into_iter()
+        .filter(|mechanism| *mechanism != Mechanism::External);
+    let names: Vec<_> = known.clone().map(Mechanism::name).collect();
+    known
+        .into_iter()
+        .find(|mechanism| mechanism.name().eq_ignore_ascii_case(name))
+        .ok_or_else(|| format!("known are {}", names.join(", ")))
 }
 
 /// Runs the command.
@@ -277,7 +283,7 @@ impl Client {
         };
         let chosen = match arguments.mechanism {
             Some(mechanism) => possible(&mechanism).then_some(mechanism),
-            None => Mechanism::ALL.into_iter().find(possible),
+            None => Mechanism::PASSWORD.into_iter().find(possible),
         };
         let mechanism =
             chosen.ok_or("the server offers no way to log in that this program knows")?;

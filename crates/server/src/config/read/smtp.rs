@@ -1,5 +1,6 @@
-//! The tables `[smtp]`, `[submission]`, `[proxy]` and `[auth.oidc]`.
+//! The tables `[smtp]`, `[submission]`, `[proxy]` and `[auth.oidc]`, and `tls.client_ca`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use toml::Spanned;
@@ -71,6 +72,11 @@ impl<'a> Reader<'a> {
         proxy
     }
 
+    pub(super) fn client_ca(&mut self, top: &Table<'a>) -> Option<PathBuf> {
+        let table = top.value("tls")?.get_ref().as_table()?;
+        self.path(&Table { name: "tls", table }, "client_ca")
+    }
+
     pub(super) fn oidc(&mut self, auth: &Table<'a>) -> Option<Oidc> {
         let value = auth.value("oidc")?;
         let Some(table) = value.get_ref().as_table() else {
@@ -89,7 +95,6 @@ impl<'a> Reader<'a> {
             "introspection",
             "client",
             "secret",
-            "ca",
         ];
         self.known(&table, &keys);
         let issuer = self.demanded(&table, value, "issuer", "\"https://id.example.org\"");
@@ -122,7 +127,6 @@ impl<'a> Reader<'a> {
             claim: claim.map_or("email", |(_, claim)| claim).to_owned(),
             jwks,
             introspection,
-            ca: self.path(&table, "ca"),
         })
     }
 
