@@ -163,6 +163,9 @@ pub enum Error {
     /// The server said more behind its answer to STARTTLS, in the clear (an injection).
     #[error("the server sent data in the clear behind STARTTLS")]
     Injection,
+    /// The server hung up.
+    #[error("the server closed the connection")]
+    Closed,
     /// What came is no SMTP reply, or beyond the limits.
     #[error("the server's reply is malformed")]
     Malformed,
@@ -175,6 +178,9 @@ pub enum Error {
     /// The envelope needs SMTPUTF8, which the server does not offer (RFC 6531 §3.1).
     #[error("the server does not take internationalised addresses")]
     NoUtf8,
+    /// The message has octets that only BINARYMIME carries, which the server does not offer (RFC 3030 §3).
+    #[error("the server does not take binary messages")]
+    NoBinary,
     /// The message is larger than the server takes (RFC 1870 §6).
     #[error("the server takes messages of up to {0} octets")]
     TooBig(u64),
@@ -222,7 +228,9 @@ enum Expect {
     /// The recipient with this number.
     Rcpt(usize),
     Data,
-    /// The final dot; in LMTP for the recipient with this number.
+    /// A chunk before the last.
+    Chunk,
+    /// The final dot or the last chunk; in LMTP for the recipient with this number.
     DataEnd(Option<usize>),
     Quit,
 }
@@ -295,6 +303,7 @@ impl Session {
             Some(Expect::Mail) => self.mail(reply),
             Some(Expect::Rcpt(number)) => self.rcpt(number, reply),
             Some(Expect::Data) => self.data(reply),
+            Some(Expect::Chunk) => self.chunk(reply),
             Some(Expect::DataEnd(number)) => self.data_end(number, reply),
             Some(Expect::Quit) => {
                 self.close();
@@ -386,7 +395,7 @@ impl Session {
     /// How long the server may stay silent now.
     pub fn timeout(&self) -> Duration {
         match self.expected.front() {
-            Some(Expect::DataEnd(_)) => self.config.limits.data_end_timeout,
+            Some(Expect::DataEnd(_) | Expect::Chunk) => self.config.limits.data_end_timeout,
             _ => self.config.limits.reply_timeout,
         }
     }
@@ -394,6 +403,16 @@ impl Session {
     /// The server was silent for too long.
     pub fn handle_timeout(&mut self) {
         self.fail(Error::TimedOut);
+    }
+
+    /// The server ended its side.
+    pub fn handle_eof(&mut self) {
+        self.fail(Error::Closed);
+    }
+
+    /// Replies that are waited for.
+    pub fn outstanding(&self) -> usize {
+        self.expected.len()
     }
 
     /// The driver writes what is pending, then closes the connection.

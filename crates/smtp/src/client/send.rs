@@ -2,6 +2,7 @@
 
 use super::{Envelope, Error, Event, Expect, Session, WINDOW};
 use crate::address::ReversePath;
+use crate::parameters;
 use crate::reply::{self, Reply};
 use std::collections::VecDeque;
 use wire::dots::{BareNewlines, DotEncoder};
@@ -13,6 +14,10 @@ pub(super) struct Transaction {
     todo: VecDeque<(String, Expect)>,
     /// What the server said to each recipient; accepted ones wait for the message's reply.
     outcomes: Vec<Outcome>,
+    /// The message goes in chunks (RFC 3030).
+    chunking: bool,
+    /// The message may have any octets.
+    binary: bool,
     body: Option<Body>,
 }
 
@@ -25,9 +30,18 @@ enum Outcome {
 
 /// The message on its way.
 #[derive(Debug)]
-struct Body {
-    encoder: DotEncoder,
-    ends_in_cr: bool,
+enum Body {
+    /// Behind DATA.
+    Stuffed {
+        encoder: DotEncoder,
+        ends_in_cr: bool,
+    },
+    /// Behind BDAT. The piece that came last is held until it is known whether it is the last chunk.
+    Chunks {
+        held: Vec<u8>,
+        ends_in_cr: bool,
+        whole_line: bool,
+    },
 }
 
 impl Session {
@@ -52,6 +66,12 @@ impl Session {
         {
             return Err(Error::TooBig(limit));
         }
+        let binary = envelope.parameters.body == parameters::Body::BinaryMime;
+        // RFC 3030 §3: the two belong together.
+        if binary && !(can.chunking && can.has("BINARYMIME")) {
+            return Err(Error::NoBinary);
+        }
+        let chunking = can.chunking;
         let mut todo = VecDeque::new();
         if std::mem::take(&mut self.dirty) {
             todo.push_back(("RSET".to_owned(), Expect::Rset));
@@ -64,11 +84,15 @@ impl Session {
             let line = format!("RCPT TO:<{mailbox}>{}", parameters.unwrap_or_default());
             todo.push_back((line, Expect::Rcpt(number)));
         }
-        todo.push_back(("DATA".to_owned(), Expect::Data));
+        if !chunking {
+            todo.push_back(("DATA".to_owned(), Expect::Data));
+        }
         let outcomes = envelope.to.iter().map(|_| Outcome::Waiting).collect();
         self.transaction = Some(Transaction {
             todo,
             outcomes,
+            chunking,
+            binary,
             body: None,
         });
         self.push();
@@ -81,7 +105,9 @@ impl Session {
         if let (Some(_), Some(size)) = (self.capabilities.size, envelope.size) {
             line.push_str(&format!(" SIZE={size}"));
         }
-        if (envelope.eight_bit || utf8) && self.capabilities.eight_bit_mime {
+        if envelope.parameters.body == parameters::Body::BinaryMime {
+            line.push_str(" BODY=BINARYMIME");
+        } else if (envelope.eight_bit || utf8) && self.capabilities.eight_bit_mime {
             line.push_str(" BODY=8BITMIME");
         }
         if utf8 {
@@ -156,11 +182,22 @@ impl Session {
     /// Goes on behind a reply; without anything left to wait for the transaction is over before its message.
     fn next(&mut self) -> Option<Event> {
         self.push();
-        if self.expected.is_empty() {
-            self.end(true)
-        } else {
-            None
+        if !self.expected.is_empty() {
+            return None;
         }
+        if let Some(open) = &mut self.transaction
+            && open.chunking
+            && open.accepted() > 0
+        {
+            // RFC 3030 §2: BDAT needs no leave. Waiting for the recipients saves the octets of a message that none takes.
+            open.body = Some(Body::Chunks {
+                held: Vec::new(),
+                ends_in_cr: false,
+                whole_line: true,
+            });
+            return Some(Event::SendBody);
+        }
+        self.end(true)
     }
 
     pub(super) fn data(&mut self, reply: Reply) -> Option<Event> {
@@ -178,7 +215,7 @@ impl Session {
             self.expected.push_back(Expect::DataEnd(None));
             return None;
         }
-        open.body = Some(Body {
+        open.body = Some(Body::Stuffed {
             encoder: DotEncoder::new(BareNewlines::Keep),
             ends_in_cr: false,
         });
@@ -186,22 +223,45 @@ impl Session {
     }
 
     /// The next octets of the message, with CRLF line ends. A bare CR, bare LF or NUL ends the session
-    /// ([`Error::BadContent`]) and leaves the message without its end.
+    /// ([`Error::BadContent`]) and leaves the message without its end; with `BODY=BINARYMIME` all octets may come.
     pub fn body(&mut self, bytes: &[u8]) {
-        let Some(body) = self
-            .transaction
-            .as_mut()
-            .and_then(|open| open.body.as_mut())
-        else {
+        let Some(open) = self.transaction.as_mut() else {
             return;
         };
         let mut encoded = Vec::new();
-        body.encoder.feed(bytes, &mut encoded);
-        if let Some(last) = bytes.last() {
-            body.ends_in_cr = *last == b'\r';
-        }
-        if body.encoder.seen().any() {
-            return self.fail(Error::BadContent);
+        match &mut open.body {
+            None => return,
+            Some(Body::Stuffed {
+                encoder,
+                ends_in_cr,
+            }) => {
+                encoder.feed(bytes, &mut encoded);
+                if let Some(last) = bytes.last() {
+                    *ends_in_cr = *last == b'\r';
+                }
+                if encoder.seen().any() {
+                    return self.fail(Error::BadContent);
+                }
+            }
+            Some(Body::Chunks {
+                held,
+                ends_in_cr,
+                whole_line,
+            }) => {
+                if !open.binary && !is_text(bytes, ends_in_cr) {
+                    return self.fail(Error::BadContent);
+                }
+                if bytes.is_empty() {
+                    return;
+                }
+                *whole_line = bytes.ends_with(b"\n");
+                let piece = std::mem::replace(held, bytes.to_vec());
+                if piece.is_empty() {
+                    return;
+                }
+                encoded = chunk(&piece, "");
+                self.expected.push_back(Expect::Chunk);
+            }
         }
         self.output.put_owned(encoded);
     }
@@ -214,14 +274,36 @@ impl Session {
         let Some(body) = open.body.take() else {
             return;
         };
-        if body.ends_in_cr {
-            return self.fail(Error::BadContent);
+        match body {
+            Body::Stuffed {
+                ends_in_cr: true, ..
+            } => return self.fail(Error::BadContent),
+            Body::Chunks {
+                ends_in_cr: true, ..
+            } if !open.binary => return self.fail(Error::BadContent),
+            Body::Stuffed { encoder, .. } => {
+                let mut end = Vec::new();
+                encoder.finish(&mut end);
+                self.output.put(&end);
+            }
+            Body::Chunks {
+                mut held,
+                whole_line,
+                ..
+            } => {
+                // As behind DATA, the last line is a whole one.
+                if !open.binary && !whole_line {
+                    held.extend_from_slice(b"\r\n");
+                }
+                self.output.put_owned(chunk(&held, " LAST"));
+            }
         }
-        let mut end = Vec::new();
-        body.encoder.finish(&mut end);
-        self.output.put(&end);
+        self.expect_end();
+    }
+
+    fn expect_end(&mut self) {
         // RFC 2033 §4.2: a reply for each accepted recipient.
-        if self.config.lmtp {
+        if let (true, Some(open)) = (self.config.lmtp, &self.transaction) {
             let accepted = open.outcomes.iter().enumerate();
             let accepted = accepted.filter(|(_, outcome)| matches!(outcome, Outcome::Accepted));
             self.expected
@@ -229,6 +311,16 @@ impl Session {
         } else {
             self.expected.push_back(Expect::DataEnd(None));
         }
+    }
+
+    /// A chunk that is not the last. Behind a refusal the others are refused as well (RFC 3030 §2), and the first says why.
+    pub(super) fn chunk(&mut self, reply: Reply) -> Option<Event> {
+        if !reply.is_positive()
+            && let Some(open) = &mut self.transaction
+        {
+            open.settle(|| Err(reply.clone()));
+        }
+        None
     }
 
     pub(super) fn data_end(&mut self, number: Option<usize>, reply: Reply) -> Option<Event> {
@@ -239,6 +331,7 @@ impl Session {
             Err(reply)
         };
         match number.and_then(|number| open.outcomes.get_mut(number)) {
+            Some(Outcome::Done(_)) => {}
             Some(outcome) => *outcome = Outcome::Done(verdict),
             None => open.settle(|| verdict.clone()),
         }
@@ -259,6 +352,25 @@ impl Session {
         });
         Some(Event::Sent(verdicts.collect()))
     }
+}
+
+/// `bdat-cmd ::= "BDAT" SP chunk-size [ SP end-marker ] CR LF` and the chunk (RFC 3030 §2).
+fn chunk(octets: &[u8], end: &str) -> Vec<u8> {
+    let mut out = format!("BDAT {}{end}\r\n", octets.len()).into_bytes();
+    out.extend_from_slice(octets);
+    out
+}
+
+/// Whether these octets can go on in a text: no NUL, no CR or LF alone. A CR at the end waits for what follows.
+fn is_text(bytes: &[u8], after_cr: &mut bool) -> bool {
+    for octet in bytes {
+        let lone = *octet == 0 || (*octet == b'\n') != *after_cr;
+        if lone {
+            return false;
+        }
+        *after_cr = *octet == b'\r';
+    }
+    true
 }
 
 impl Transaction {

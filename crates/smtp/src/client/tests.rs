@@ -412,3 +412,85 @@ proptest! {
         prop_assert_eq!(drive(input.chunks(7)), whole);
     }
 }
+
+/// A session whose server takes chunks, with one recipient accepted and the message wanted.
+fn chunking(offered: &str, envelope: Envelope) -> Session {
+    let mut session = ready(false, offered);
+    session.send(envelope).unwrap();
+    session.receive(b"250 ok\r\n");
+    session.poll();
+    session.receive(b"250 ok\r\n");
+    assert_eq!(session.poll(), Some(Event::SendBody));
+    written(&mut session);
+    session
+}
+
+#[test]
+fn chunks_where_they_are_offered() {
+    let envelope = Envelope {
+        size: Some(7),
+        ..envelope(&["c@d"])
+    };
+    let mut whole = chunking("250-CHUNKING\r\n", envelope.clone());
+    whole.body(b".a\r\n.\r\n");
+    whole.body_end();
+    assert_eq!(written(&mut whole), "BDAT 7 LAST\r\n.a\r\n.\r\n");
+    whole.receive(b"250 stored\r\n");
+    assert_eq!(codes(whole.poll()), [Ok(250)]);
+
+    let mut pieces = chunking("250-CHUNKING\r\n", envelope.clone());
+    pieces.body(b".a\r");
+    pieces.body(b"\n");
+    pieces.body_end();
+    assert_eq!(written(&mut pieces), "BDAT 3\r\n.a\rBDAT 1 LAST\r\n\n");
+    pieces.receive(b"552 5.3.4 too big\r\n503 no\r\n");
+    assert_eq!(codes(pieces.poll()), [Err(552)]);
+
+    // Nobody was accepted: nothing of the message goes out.
+    let mut session = ready(false, "250-CHUNKING\r\n");
+    session.send(envelope).unwrap();
+    session.receive(b"250 ok\r\n");
+    session.poll();
+    session.receive(b"550 no\r\n");
+    assert_eq!(codes(session.poll()), [Err(550)]);
+    assert!(!written(&mut session).contains("BDAT"));
+}
+
+/// A2: chunks carry no bare line ends either, unless both sides agreed on binary messages.
+#[test]
+fn a2_chunks_without_bare_line_ends() {
+    for bad in ["a\n", "a\rb", "a\r\n.\r\r\n", "a\0", "ends\r"] {
+        let sized = |body| Envelope {
+            size: Some(bad.len() as u64),
+            parameters: parameters::Mail {
+                body,
+                ..Default::default()
+            },
+            ..envelope(&["c@d"])
+        };
+        let mut session = chunking("250-CHUNKING\r\n", sized(parameters::Body::SevenBit));
+        session.body(bad.as_bytes());
+        session.body_end();
+        assert_eq!(
+            session.poll(),
+            Some(Event::Failed(Error::BadContent)),
+            "{bad:?}"
+        );
+        assert!(!written(&mut session).contains("LAST"), "{bad:?}");
+
+        let binary = "250-CHUNKING\r\n250-BINARYMIME\r\n";
+        let mut session = chunking(binary, sized(parameters::Body::BinaryMime));
+        session.body(bad.as_bytes());
+        session.body_end();
+        assert!(written(&mut session).ends_with(&format!("LAST\r\n{bad}")));
+    }
+    let mut session = ready(false, "250-CHUNKING\r\n");
+    let binary = Envelope {
+        parameters: parameters::Mail {
+            body: parameters::Body::BinaryMime,
+            ..Default::default()
+        },
+        ..envelope(&["c@d"])
+    };
+    assert_eq!(session.send(binary), Err(Error::NoBinary));
+}
