@@ -70,6 +70,8 @@ pub struct Answer<T> {
     pub secure: bool,
     /// The name that has the records, behind all aliases: lower case, A-labels, without the last dot.
     pub canonical: String,
+    /// Where the name is an alias: whether DNSSEC vouches for the first step, wherever the last leads.
+    pub alias: Option<bool>,
 }
 
 /// Why there is no answer.
@@ -308,6 +310,7 @@ fn answer<T>(
 ) -> Result<Answer<T>, Error> {
     let mut canonical = name;
     let mut secure = true;
+    let mut first = None;
     for _ in 0..ALIASES {
         let alias = lookup
             .answers()
@@ -320,6 +323,7 @@ fn answer<T>(
             break;
         };
         secure &= proof == Proof::Secure;
+        first.get_or_insert(secure);
         canonical = target.0.clone();
     }
     let mut records = Vec::new();
@@ -339,6 +343,7 @@ fn answer<T>(
         records,
         secure,
         canonical: text(&canonical),
+        alias: first,
     })
 }
 

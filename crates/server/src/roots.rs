@@ -9,6 +9,13 @@ use rustls::RootCertStore;
 #[derive(Debug, Default)]
 pub struct Roots(OnceLock<Arc<RootCertStore>>);
 
+impl From<RootCertStore> for Roots {
+    /// These and no others.
+    fn from(store: RootCertStore) -> Roots {
+        Roots(OnceLock::from(Arc::new(store)))
+    }
+}
+
 impl Roots {
     /// Those of the system; possibly none, and then no certificate proves anything.
     pub fn store(&self) -> Arc<RootCertStore> {

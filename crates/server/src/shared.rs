@@ -46,6 +46,8 @@ pub struct Shared {
     pub roots: Arc<Roots>,
     /// The web.
     pub http: Http,
+    /// What deliveries to other servers share.
+    pub ways: crate::courier::Ways,
     /// All connections.
     pub sessions: Arc<Sessions>,
 }
@@ -68,6 +70,7 @@ impl Shared {
             keys: Keys::default(),
             dns,
             roots,
+            ways: crate::courier::Ways::default(),
             sessions: Arc::default(),
         })
     }

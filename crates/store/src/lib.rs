@@ -28,6 +28,7 @@ mod mailbox;
 mod maintain;
 mod message;
 mod pack;
+mod policy;
 pub mod queue;
 mod quota;
 mod readers;
@@ -56,6 +57,7 @@ pub use decision::{Decision, DecisionRow};
 pub use dkim::{DkimKey, DkimState, NewDkimKey};
 pub use error::{Error, Result};
 pub use feedback::Feedback;
+pub use policy::{StsPolicy, TlsResult};
 pub use queue::{
     Allowance, AttemptRecord, BodyKind, DeliverBy, DeliverByMode, Due, LastAttempt, Leased,
     LeasedRecipient, LoggedAttempt, NewRecipient, Notify as NotifyOn, Outcome, QueueChange,

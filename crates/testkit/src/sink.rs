@@ -9,7 +9,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -29,7 +29,7 @@ pub struct Sink {
     implicit: bool,
     rules: Vec<Rule>,
     behind_starttls: Option<String>,
-    drop_at: Option<usize>,
+    drop_at: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -102,6 +102,7 @@ pub struct Server {
     address: SocketAddr,
     record: Arc<Record>,
     rules: Arc<Mutex<Vec<Rule>>>,
+    drop_at: Arc<AtomicUsize>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -126,7 +127,7 @@ impl Default for Sink {
             implicit: false,
             rules: Vec::new(),
             behind_starttls: None,
-            drop_at: None,
+            drop_at: usize::MAX,
         }
     }
 }
@@ -212,7 +213,7 @@ impl Sink {
 
     /// Hangs up once this many octets came, counted without TLS, in every connection.
     pub fn drop_at_octet(mut self, octets: usize) -> Sink {
-        self.drop_at = Some(octets);
+        self.drop_at = octets;
         self
     }
 
@@ -232,9 +233,11 @@ impl Sink {
         let record = Arc::<Record>::default();
         let stop = Arc::<AtomicBool>::default();
         let rules = Arc::new(Mutex::new(self.rules.clone()));
+        let drop_at = Arc::new(AtomicUsize::new(self.drop_at));
         let sink = Arc::new(self);
         let thread = std::thread::spawn({
             let (record, stop, rules) = (record.clone(), stop.clone(), rules.clone());
+            let drop_at = drop_at.clone();
             move || {
                 for stream in listener.incoming() {
                     if stop.load(Ordering::SeqCst) {
@@ -251,6 +254,7 @@ impl Sink {
                     let mut talk = Talk {
                         sink: sink.clone(),
                         rules: rules.clone(),
+                        drop_at: drop_at.clone(),
                         record: record.clone(),
                         number,
                         stream: Stream::Clear(stream),
@@ -272,6 +276,7 @@ impl Sink {
             address,
             record,
             rules,
+            drop_at,
             stop,
             thread: Some(thread),
         })
@@ -295,6 +300,11 @@ impl Server {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clear();
+    }
+
+    /// Hangs up once this many octets came, in every connection from now on.
+    pub fn now_drop_at_octet(&self, octets: usize) {
+        self.drop_at.store(octets, Ordering::SeqCst);
     }
 
     /// Answers commands that begin so from now on.
@@ -370,6 +380,7 @@ enum Stream {
 struct Talk {
     sink: Arc<Sink>,
     rules: Arc<Mutex<Vec<Rule>>>,
+    drop_at: Arc<AtomicUsize>,
     record: Arc<Record>,
     number: usize,
     stream: Stream,
@@ -602,11 +613,7 @@ impl Talk {
     }
 
     fn octet(&mut self) -> io::Result<u8> {
-        if self
-            .sink
-            .drop_at
-            .is_some_and(|limit| self.received >= limit)
-        {
+        if self.received >= self.drop_at.load(Ordering::SeqCst) {
             return Err(hung_up());
         }
         let mut octet = [0];

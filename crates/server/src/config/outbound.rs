@@ -1,6 +1,7 @@
 //! What the way out needs: name servers, and where mail for which domain goes.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use wire::sasl::Secret;
 
@@ -43,6 +44,8 @@ pub struct CourierOptions {
     pub port: u16,
     /// Addresses to send from; the first of the peer's family is used.
     pub sources: Vec<IpAddr>,
+    /// How long a server may take for a reply; for that to a message twice as long.
+    pub patience: Duration,
 }
 
 impl Default for CourierOptions {
@@ -50,6 +53,8 @@ impl Default for CourierOptions {
         CourierOptions {
             port: 25,
             sources: Vec::new(),
+            // RFC 5321 §4.5.3.2: five minutes, and ten behind the final dot.
+            patience: Duration::from_secs(300),
         }
     }
 }

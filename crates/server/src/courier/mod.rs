@@ -4,18 +4,31 @@
 //! came of it, together with what the sender is told (`bounce`), in one transaction.
 
 pub mod admin;
+mod attempt;
 mod bounce;
+mod connect;
+mod convert;
+mod dane;
 mod destination;
 mod options;
+mod policy;
+mod pool;
+mod resolve;
 mod schedule;
 mod settle;
+mod sts;
+#[cfg(test)]
+mod tests;
+mod tls_report;
+mod transaction;
+mod verify;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use store::{NotifyOn, QueueId, QueuedEnvelope, Timestamp};
 
-use crate::shared::Shared;
+pub use attempt::{Ways, attempt};
 
 pub use bounce::{Action, Report, Told, prepare};
 pub use options::QueueOptions;
@@ -104,21 +117,4 @@ pub enum Outcome {
         /// In words that its sender understands.
         why: String,
     },
-}
-
-/// Tries once to pass a message on; one result for each recipient, in order. Never panics, and is bounded in time.
-pub async fn attempt(shared: &Arc<Shared>, job: &Job) -> Vec<Attempt> {
-    let one = Attempt {
-        at: shared.timestamp(),
-        peer: None,
-        address: None,
-        tls: None,
-        policy: "no connection was made".to_owned(),
-        reply: None,
-        outcome: Outcome::Deferred {
-            status: "4.3.2".to_owned(),
-            why: "this server cannot send to other servers yet".to_owned(),
-        },
-    };
-    vec![one; job.recipients.len()]
 }

@@ -291,7 +291,12 @@ impl Session {
         }
         match expected {
             None => {
-                self.fail(Error::Malformed);
+                // Words in the middle of a message are about it: it is too large, or the disk is full.
+                let refused = self.sends_body() && !reply.is_positive();
+                self.fail(match refused {
+                    true => Error::Refused(reply),
+                    false => Error::Malformed,
+                });
                 None
             }
             Some(Expect::Greeting) => self.greeting(reply),

@@ -139,7 +139,8 @@ impl Session {
 
     pub(super) fn rset(&mut self, reply: Reply) -> Option<Event> {
         if !reply.is_positive() {
-            self.fail(Error::Refused(reply));
+            // That says nothing about the message that would have come.
+            self.fail(Error::Closed);
             return None;
         }
         self.push();
@@ -220,6 +221,13 @@ impl Session {
             ends_in_cr: false,
         });
         Some(Event::SendBody)
+    }
+
+    /// Whether the message is on its way.
+    pub(super) fn sends_body(&self) -> bool {
+        self.transaction
+            .as_ref()
+            .is_some_and(|open| open.body.is_some())
     }
 
     /// The next octets of the message, with CRLF line ends. A bare CR, bare LF or NUL ends the session

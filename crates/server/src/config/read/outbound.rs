@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
+use std::time::Duration;
 
 use hickory_resolver::proto::dnssec::TrustAnchors;
 use wire::sasl::Secret;
@@ -63,7 +64,7 @@ impl<'a> Reader<'a> {
 
     pub(super) fn courier(&mut self, top: &Table<'a>) -> CourierOptions {
         let mut courier = CourierOptions::default();
-        let Some(table) = self.table(top, "courier", &["port", "sources"]) else {
+        let Some(table) = self.table(top, "courier", &["port", "sources", "reply_seconds"]) else {
             return courier;
         };
         if let Some(port) = self.port(&table, "port") {
@@ -72,6 +73,9 @@ impl<'a> Reader<'a> {
         courier.sources = self.list(&table, "sources", "IP addresses of this machine", |text| {
             IpAddr::from_str(text).ok()
         });
+        if let Some(seconds) = self.integer(&table, "reply_seconds", 1..=3_600) {
+            courier.patience = Duration::from_secs(seconds);
+        }
         courier
     }
 
