@@ -171,6 +171,7 @@ async fn serve(config: Config, store: Store, ready: impl FnOnce()) -> Result<(),
         listeners.spawn(bound.accept(Arc::clone(&shared)));
     }
     listeners.spawn(maintain(Arc::clone(&shared)));
+    listeners.spawn(crate::courier::renew(Arc::clone(&shared)));
     listeners.spawn(crate::certificate::watch(Arc::clone(&shared)));
     listeners.spawn(crate::sign::tend::run(Arc::clone(&shared)));
     let courier = Courier::start(&shared);

@@ -51,10 +51,15 @@ pub struct Ways {
     failures: sts::Failures,
 }
 
-impl Ways {
-    /// Fetches kept MTA-STS policies again where they have grown old.
-    pub async fn renew(&self, shared: &Arc<Shared>) {
-        sts::renew(shared, &self.failures).await;
+/// How often it is looked which MTA-STS policies have grown old.
+const RENEWAL: Duration = Duration::from_secs(3_600);
+
+/// Fetches kept MTA-STS policies again before they grow old, for as long as the server runs.
+pub async fn renew(shared: Arc<Shared>) {
+    let mut timer = tokio::time::interval(RENEWAL);
+    loop {
+        timer.tick().await;
+        sts::renew(&shared, &shared.ways.failures).await;
     }
 }
 

@@ -28,7 +28,7 @@ use std::sync::Arc;
 
 use store::{NotifyOn, QueueId, QueuedEnvelope, Timestamp};
 
-pub use attempt::{Ways, attempt};
+pub use attempt::{Ways, attempt, renew};
 
 pub use bounce::{Action, Report, Told, prepare};
 pub use options::QueueOptions;
