@@ -24,7 +24,7 @@ pub use template::template;
 pub const SEARCH: [&str; 2] = ["waxwing.toml", "/etc/waxwing/waxwing.toml"];
 
 /// The whole configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// The file it came from; none for the demonstration.
     pub file: Option<PathBuf>,
@@ -44,6 +44,10 @@ pub struct Config {
     pub submission: Submission,
     /// Proxies that tell who the client is.
     pub proxy: Proxy,
+    /// How strangers are treated.
+    pub strangers: crate::strangers::Options,
+    /// Programs that look at messages.
+    pub filters: crate::filter::Options,
     /// What may be used up.
     pub limits: Limits,
     /// What IMAP does.

@@ -210,6 +210,15 @@ impl Dns {
         .await
     }
 
+    /// The IPv4 addresses of a name alone: what lists answer with (RFC 5782 §2.1).
+    pub async fn ipv4(&self, name: &str) -> Result<Answer<Ipv4Addr>, Error> {
+        self.records(name, RecordType::A, |data| match data {
+            RData::A(address) => Some(address.0),
+            _ => None,
+        })
+        .await
+    }
+
     /// The addresses of a host, IPv6 before IPv4. Where one family does not answer, the other's addresses serve.
     pub async fn addresses(&self, name: &str) -> Result<Answer<IpAddr>, Error> {
         let six = self.records(name, RecordType::AAAA, |data| match data {

@@ -242,7 +242,7 @@ fn request(
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         for (name, value) in fields {
             let name = HeaderName::from_bytes(name.as_bytes())?;
-            headers.insert(name, HeaderValue::from_str(value)?);
+            headers.append(name, HeaderValue::from_str(value)?);
         }
     }
     Ok(request.body(Full::new(Bytes::from(body)))?)

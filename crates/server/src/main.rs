@@ -13,6 +13,7 @@ mod deflate;
 #[allow(dead_code, reason = "what is built on it comes next")]
 mod dns;
 mod drive;
+mod filter;
 #[allow(dead_code, reason = "what is built on it comes next")]
 mod http;
 mod imap;
@@ -32,6 +33,7 @@ mod sessions;
 mod shared;
 mod sign;
 mod smtp;
+mod strangers;
 mod stream;
 mod tls;
 mod transfer;

@@ -269,6 +269,8 @@ fn reload(shared: &Shared) {
         imap: new.imap,
         reception: new.reception,
         queue: new.queue,
+        strangers: new.strangers,
+        filters: new.filters,
         ..Config::clone(&old)
     };
     shared.set_config(config);

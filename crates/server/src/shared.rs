@@ -17,6 +17,7 @@ use crate::judge::Keys;
 use crate::roots::Roots;
 use crate::sessions::Sessions;
 use crate::sign::Signer;
+use crate::strangers::Rates;
 use crate::tls::Tls;
 
 /// The server's context.
@@ -48,6 +49,8 @@ pub struct Shared {
     pub http: Http,
     /// What deliveries to other servers share.
     pub ways: crate::courier::Ways,
+    /// How much strangers ask for.
+    pub rates: Rates,
     /// All connections.
     pub sessions: Arc<Sessions>,
 }
@@ -71,6 +74,7 @@ impl Shared {
             dns,
             roots,
             ways: crate::courier::Ways::default(),
+            rates: Rates::default(),
             sessions: Arc::default(),
         })
     }

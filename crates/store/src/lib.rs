@@ -24,6 +24,7 @@ mod error;
 mod expunge;
 mod feedback;
 mod flags;
+mod greylist;
 mod mailbox;
 mod maintain;
 mod message;
@@ -57,6 +58,7 @@ pub use decision::{Decision, DecisionRow};
 pub use dkim::{DkimKey, DkimState, NewDkimKey};
 pub use error::{Error, Result};
 pub use feedback::Feedback;
+pub use greylist::{GreylistKey, KEPT as GREYLIST_KEPT, WINDOW as GREYLIST_WINDOW};
 pub use policy::{StsPolicy, TlsResult};
 pub use queue::{
     Allowance, AttemptRecord, BodyKind, DeliverBy, DeliverByMode, Due, LastAttempt, Leased,

@@ -74,7 +74,8 @@ impl Store {
     /// Drops what has a time that is over. What fails is tried again the next time: giving back room matters more.
     fn expire(&self) {
         loop {
-            match self.write(|tx| tx.expire_decisions()) {
+            match self.write(|tx| Ok(tx.expire_decisions()?.saturating_add(tx.expire_greylist()?)))
+            {
                 Ok(0) => return,
                 Ok(_) => {}
                 Err(error) => return tracing::warn!(%error, "expired records could not be dropped"),

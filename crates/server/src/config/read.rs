@@ -3,6 +3,7 @@
 //! Walks the parsed document by hand instead of deriving, so that each mistake has its line and says what would be
 //! right, and so that one start shows all of them.
 
+mod filter;
 mod imap;
 mod outbound;
 mod queue;
@@ -37,6 +38,10 @@ const TOP: &[&str] = &[
     "smtp",
     "submission",
     "proxy",
+    "strangers",
+    "list",
+    "milter",
+    "rspamd",
 ];
 
 /// Reads a configuration.
@@ -73,6 +78,8 @@ pub(super) fn config(text: &str, file: &Path) -> Result<Config, Vec<Mistake>> {
     let smtp = reader.smtp(&top);
     let submission = reader.submission(&top);
     let proxy = reader.proxy(&top);
+    let strangers = reader.strangers(&top);
+    let filters = reader.filters(&top);
     if data.is_none() && !top.table.contains_key("data") {
         reader.wrong(
             0,
@@ -104,6 +111,8 @@ pub(super) fn config(text: &str, file: &Path) -> Result<Config, Vec<Mistake>> {
                 smtp,
                 submission,
                 proxy,
+                strangers,
+                filters,
                 log,
             })
         }

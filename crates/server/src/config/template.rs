@@ -105,6 +105,31 @@ strangers_per_day = 200
 # one of those listed above; "off" nobody.
 dnssec = "validate"
 
+[strangers]
+# What servers nobody knows may ask for, from one network in a minute; 0 is unlimited.
+#messages_per_minute = 120
+#recipients_per_minute = 600
+# The longest wait before a refusal, for peers that are refused again and again.
+#tarpit_seconds = 5
+# Whether a first message is asked to come back after a minute; programs that only spray do not.
+#greylist = false
+#greylist_seconds = 60
+# Points from which on a message goes to Junk, or is refused.
+#junk_at = 5
+#refuse_at = 8
+
+# Lists in the DNS that speak against addresses, or with points below zero for them. Mind their terms of use.
+#[[list]]
+#zone = "list.example.org"
+#points = 5
+#answers = ["127.0.0.2"]        # without it, every answer counts
+
+# Programs that look at messages; while one cannot be asked, mail waits (on_failure = "accept" lets it pass).
+#[[milter]]
+#address = "127.0.0.1:8891"     # or "unix:/run/filter.sock"
+#[rspamd]
+#url = "http://127.0.0.1:11333"
+
 # Mail for other domains goes to their servers. A route sends it elsewhere: all of it through a provider, say, or one
 # domain's to a machine inside.
 #[[route]]

@@ -180,6 +180,12 @@ fn exempt(options: &Options, arrival: &Arrival) -> Option<String> {
     }
 }
 
+/// Whether mail of this address is not judged: ours, a private network's, or trusted.
+pub fn is_known(options: &Options, ip: std::net::IpAddr) -> bool {
+    options.trusted.iter().any(|network| network.contains(ip))
+        || (!options.check_private && options::is_private(ip))
+}
+
 /// The first Message-ID of the header, without angle brackets.
 fn message_id(message: &[u8], header: usize) -> String {
     mime::header::fields(message, 0..header)

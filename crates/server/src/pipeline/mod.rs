@@ -17,6 +17,8 @@ pub mod route;
 pub mod submit;
 mod trace;
 
+use std::sync::Arc;
+
 use smtp::address::ReversePath;
 use smtp::parameters;
 use smtp::reply::{self, Reply};
@@ -24,6 +26,7 @@ use smtp::server::Kind;
 use store::AccountId;
 
 use crate::auth::Identity;
+use crate::filter;
 use crate::judge;
 use crate::reports;
 use crate::shared::Shared;
@@ -96,8 +99,12 @@ pub fn new_id(shared: &Shared) -> String {
     trace::id(shared.random())
 }
 
-/// Takes a message in. `Err` when it is refused for all recipients.
-pub async fn receive(shared: &Shared, mut arrival: Arrival) -> Result<Delivered, Reply> {
+/// Takes a message in, past the filters `aside`. `Err` when it is refused for all recipients.
+pub async fn receive(
+    shared: &Arc<Shared>,
+    mut arrival: Arrival,
+    aside: &mut filter::Aside,
+) -> Result<Delivered, Reply> {
     let header = header_end(&arrival.message);
     check_header(&arrival.message, header)?;
     let id = trace::id(shared.random());
@@ -110,11 +117,21 @@ pub async fn receive(shared: &Shared, mut arrival: Arrival) -> Result<Delivered,
         _ => String::new(),
     };
     demands::obey(shared, &mut arrival, header)?;
-    let judgement = judge::judge(shared, &arrival, header, &id, now).await;
+    let mut judgement = judge::judge(shared, &arrival, header, &id, now).await;
+    let mut discard = false;
+    if judgement.verdict.refusal().is_none() {
+        discard = filter::examine(shared, aside, &mut arrival, &mut judgement, &id).await;
+    }
     if let Some(reply) = judgement.verdict.refusal() {
         judge::keep_refused(shared, &judgement).await;
         return Err(reply.clone());
     }
+    if discard {
+        judge::keep_refused(shared, &judgement).await;
+        let verdicts = vec![Ok(()); arrival.recipients.len()];
+        return Ok(Delivered { id, verdicts });
+    }
+    let header = header_end(&arrival.message);
     judge::remove_forged(&mut arrival, header, &shared.config());
     let header = header_end(&arrival.message);
     remove_return_path(&mut arrival.message, header);
@@ -157,7 +174,7 @@ fn log(arrival: &Arrival, id: &str, verdicts: &[Result<(), Reply>]) {
 }
 
 /// Where the header ends: behind the empty line, or at the end where there is none.
-fn header_end(message: &[u8]) -> usize {
+pub fn header_end(message: &[u8]) -> usize {
     if message.starts_with(b"\r\n") {
         return 2;
     }

@@ -94,7 +94,7 @@ impl Handler {
             message: incoming.octets,
         };
         let each = self.kind == Kind::Lmtp;
-        let outcome = pipeline::receive(&self.shared, arrival).await;
+        let outcome = pipeline::receive(&self.shared, arrival, &mut self.aside).await;
         drop(incoming.permit);
         match outcome {
             Ok(delivered) => delivered

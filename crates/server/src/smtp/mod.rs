@@ -16,6 +16,7 @@ mod hello;
 mod mail;
 mod rcpt;
 pub mod refusal;
+mod stranger;
 mod xclient;
 
 use std::sync::Arc;
@@ -27,8 +28,10 @@ use socket2::SockRef;
 use crate::auth::{Exchange, Identity, Origin};
 use crate::config::Service;
 use crate::drive::{self, Connection, Gone, Link, Next};
+use crate::filter::Aside;
 use crate::pipeline::Path;
 use crate::shared::Shared;
+use crate::strangers::Stranger;
 use crate::stream::{Stream, TlsInfo};
 
 /// What a handler answers with.
@@ -151,6 +154,9 @@ struct Handler {
     /// Recipients that nobody has, and those that somebody has, over the whole connection.
     unknown: u32,
     known: u32,
+    /// Who looks at messages, and what is known of a stranger.
+    aside: Aside,
+    stranger: Option<Stranger>,
 }
 
 impl Handler {
@@ -160,6 +166,7 @@ impl Handler {
             Service::Lmtp => Kind::Lmtp,
             _ => Kind::Reception,
         };
+        let aside = Aside::new(&shared.config().filters, kind);
         Handler {
             shared,
             service,
@@ -170,6 +177,8 @@ impl Handler {
             transaction: None,
             unknown: 0,
             known: 0,
+            aside,
+            stranger: None,
         }
     }
 
@@ -179,6 +188,7 @@ impl Handler {
         self.identity = None;
         self.exchange = None;
         self.transaction = None;
+        self.aside.forget();
     }
 
     /// Paths of the recipients so far.
@@ -200,9 +210,12 @@ impl drive::Handler<Session> for Handler {
             Event::Hello { name, extended } => self.hello(name, extended),
             Event::Mail { from, parameters } => {
                 let may_log_in = self.shared.auth.may_log_in(&link.peer, link.tls.as_ref());
-                self.mail(from, parameters, &link.peer, may_log_in)
+                match self.mail(from, parameters, &link.peer, may_log_in) {
+                    Ok(accepted) => self.sender_admitted(link).await.map(|()| accepted),
+                    refused => refused,
+                }
             }
-            Event::Recipient { to, parameters } => self.rcpt(to, parameters).await,
+            Event::Recipient { to, parameters } => self.rcpt(to, parameters, link).await,
             Event::DataStart => self.data_start().await,
             Event::Data(octets) => {
                 self.data(octets).await;
@@ -215,6 +228,7 @@ impl drive::Handler<Session> for Handler {
             }
             Event::Reset => {
                 self.transaction = None;
+                self.aside.reset().await;
                 return Ok(Next::Continue);
             }
             Event::StartTls => {
@@ -240,6 +254,7 @@ impl drive::Handler<Session> for Handler {
             }
         };
         if let Err(reply) = &verdict {
+            self.patience().await;
             tracing::info!(peer = %link.peer, service = %self.service, ?address, %reply, "refused");
         }
         link.session.answer(verdict);

@@ -3,9 +3,10 @@
 use smtp::address::ForwardPath;
 use smtp::parameters;
 use smtp::reply::{self, Reply};
-use smtp::server::{Accepted, Kind};
+use smtp::server::{Accepted, Kind, Session};
 
 use super::{Handler, Verdict, refusal};
+use crate::drive::Link;
 use crate::pipeline::route::Routed;
 use crate::pipeline::{Path, Remote, daily, demands, route};
 
@@ -17,6 +18,7 @@ impl Handler {
         &mut self,
         to: ForwardPath,
         parameters: parameters::Recipient,
+        link: &Link<Session>,
     ) -> Verdict {
         let size = self
             .transaction
@@ -27,6 +29,7 @@ impl Handler {
         match routed {
             Ok(routed) => {
                 self.daily(&routed)?;
+                self.recipient_admitted(link, &to.to_string()).await?;
                 demands::since(&self.shared, &to.to_string(), parameters.valid_since)?;
                 self.known = self.known.saturating_add(1);
                 if let Some(transaction) = &mut self.transaction {
