@@ -58,7 +58,7 @@ pub fn report(raw: &[u8]) -> Result<(Kind, Vec<u8>), Error> {
             "tlsrpt+gzip",
             "tlsrpt+json",
         ];
-        if !packed && !(declared && says.contains(&subtype.as_ref())) {
+        if !(packed || declared && says.contains(&subtype.as_ref())) {
             continue;
         }
         let (octets, _) = part.decoded();
@@ -119,7 +119,7 @@ fn first_of_zip(octets: &[u8]) -> Result<Vec<u8>, Error> {
 
 /// Reads to the end, or to where nobody honest goes.
 fn bounded(mut from: impl Read, packed: usize) -> Result<Vec<u8>, Error> {
-    let allowed = packed.saturating_mul(RATIO).max(FIRST).min(LIMIT);
+    let allowed = packed.saturating_mul(RATIO).clamp(FIRST, LIMIT);
     let mut out = Vec::new();
     let limit = u64::try_from(allowed).unwrap_or(u64::MAX);
     from.by_ref()
