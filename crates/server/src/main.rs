@@ -12,6 +12,7 @@ mod db;
 mod deflate;
 #[allow(dead_code, reason = "what is built on it comes next")]
 mod dns;
+mod doctor;
 mod drive;
 mod filter;
 #[allow(dead_code, reason = "what is built on it comes next")]

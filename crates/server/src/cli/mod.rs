@@ -17,6 +17,7 @@ mod app_password;
 mod demo;
 mod dkim;
 mod dns;
+mod doctor;
 mod domain;
 mod explain;
 mod input;
@@ -86,6 +87,9 @@ enum Command {
     /// Tell what other servers report about our domains
     #[command(subcommand)]
     Reports(reports::Command),
+    /// Look at a domain as the world sees it, and say what to change; ends with 0 when all is good, 1 with advice, 2 when
+    /// something is broken
+    Doctor(doctor::Arguments),
     /// Manage accounts
     #[command(subcommand)]
     Account(account::Command),
@@ -171,6 +175,7 @@ fn run(command: Command, context: &Context) -> Result<ExitCode> {
         Command::Dkim(command) => return dkim::run(command, context),
         Command::Dns(command) => dns::run(command, context)?,
         Command::Reports(command) => reports::run(command, context)?,
+        Command::Doctor(arguments) => return doctor::run(arguments, context),
         Command::Account(command) => account::run(command, context)?,
         Command::Alias(command) => alias::run(command, context)?,
         Command::AppPassword(command) => app_password::run(command, context)?,

@@ -18,13 +18,13 @@ mod dmarc;
 pub mod feedback;
 mod from;
 mod iprev;
-mod lookup;
+pub mod lookup;
 mod name;
 mod options;
 mod policy;
 mod record;
 mod results;
-mod spf;
+pub mod spf;
 #[cfg(test)]
 mod table;
 #[cfg(test)]

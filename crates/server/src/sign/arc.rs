@@ -9,31 +9,12 @@
 use mail_auth::common::crypto::{DkimKey, SigningKey};
 use store::Timestamp;
 
+use crate::judge::Chain;
+
 use super::signature::{Octets, Subject, body_hash, choose, header_end, squeezed};
 
 /// RFC 8617 §4.2.1: instances from 1 to 50.
 const INSTANCES: u32 = 50;
-
-/// What validating the chain that is there has found (RFC 8617 §5.2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Chain {
-    /// There is none.
-    None,
-    /// It is intact.
-    Pass,
-    /// It is broken.
-    Fail,
-}
-
-impl Chain {
-    fn name(self) -> &'static str {
-        match self {
-            Chain::None => "none",
-            Chain::Pass => "pass",
-            Chain::Fail => "fail",
-        }
-    }
-}
 
 /// With what to seal.
 pub(super) struct Sealer<'k> {

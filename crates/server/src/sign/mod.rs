@@ -23,9 +23,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use mail_auth::common::crypto::DkimKey;
 use store::Timestamp;
 
+use crate::judge::Chain;
 use crate::shared::Shared;
-#[allow(unused_imports, reason = "forwarding needs the queue")]
-pub use arc::Chain;
 pub use signature::header_end;
 use signature::{LIFETIME, Subject};
 
