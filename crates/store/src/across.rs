@@ -10,6 +10,7 @@ use crate::expunge::Gone;
 use crate::flags::{normal_runs, runs_of};
 use crate::message::message_id;
 use crate::rights::Rights;
+use crate::thread;
 use crate::transfer::Source;
 use crate::tx::Tx;
 use crate::types::*;
@@ -187,22 +188,36 @@ impl Tx<'_> {
         for source in sources {
             number += 1;
             let message = message_id(to, number)?;
-            let made = self.sql.execute(
-                "INSERT INTO message (account_id, message_id, body_id, refs, parsed, envelope, structure) \
-                 SELECT $3, $4, body_id, 1, parsed, envelope, structure FROM message WHERE account_id = $1 AND message_id = $2",
-                values![from, source.entry.message, to, message],
-            )?;
-            let counted = self.sql.execute(
-                "UPDATE body SET refs = refs + 1 WHERE body_id = \
-                 (SELECT body_id FROM message WHERE account_id = $1 AND message_id = $2)",
-                values![to, message],
-            )?;
-            if made == 0 || counted == 0 {
+            let sql = "SELECT body_id, thread, thread_keys FROM message WHERE account_id = $1 AND message_id = $2";
+            let of = self
+                .sql
+                .row(sql, values![from, source.entry.message], |row| {
+                    Ok((
+                        BodyId(row.int(0)?),
+                        row.opt_int(1)?,
+                        thread::from_bytes(row.blob(2)?),
+                    ))
+                })?;
+            let Some((body, thread, keys)) = of else {
                 return Err(Error::Corrupt(format!(
                     "message {} is missing",
                     source.entry.message.0
                 )));
+            };
+            // RFC 8474 §5.2: it keeps its thread.
+            if thread.is_some() {
+                self.thread(to, body, &keys, thread)?;
             }
+            self.sql.execute(
+                "INSERT INTO message (account_id, message_id, body_id, refs, parsed, envelope, structure, thread, thread_keys) \
+                 SELECT $3, $4, body_id, 1, parsed, envelope, structure, thread, thread_keys FROM message \
+                 WHERE account_id = $1 AND message_id = $2",
+                values![from, source.entry.message, to, message],
+            )?;
+            self.sql.execute(
+                "UPDATE body SET refs = refs + 1 WHERE body_id = $1",
+                values![body],
+            )?;
             source.entry.message = message;
         }
         Ok(())

@@ -303,6 +303,7 @@ impl Tx<'_> {
             "acl",
             "seen",
             "quota_limit",
+            "thread_key",
             "annotation",
             "url_key",
             "mailbox",

@@ -231,13 +231,16 @@ impl Tx<'_> {
             let (Some(message), count) = (group.first().copied(), group.len() as u64) else {
                 continue;
             };
-            let last = "DELETE FROM message WHERE account_id = $1 AND message_id = $2 AND refs <= $3 RETURNING body_id";
+            let last = "DELETE FROM message WHERE account_id = $1 AND message_id = $2 AND refs <= $3 RETURNING body_id, thread_keys";
             match self
                 .sql
                 .row(last, values![account, message, count], |row| {
-                    Ok(BodyId(row.int(0)?))
+                    Ok((BodyId(row.int(0)?), crate::thread::from_bytes(row.blob(1)?)))
                 })? {
-                Some(body) => self.release_body(body)?,
+                Some((body, keys)) => {
+                    self.forget_keys(account, &keys)?;
+                    self.release_body(body)?;
+                }
                 None => {
                     let sql = "UPDATE message SET refs = refs - $3 WHERE account_id = $1 AND message_id = $2";
                     if self.sql.execute(sql, values![account, message, count])? == 0 {

@@ -43,6 +43,7 @@ mod seen;
 mod snapshot;
 mod srs;
 mod store;
+mod thread;
 mod transfer;
 mod tx;
 mod types;

@@ -125,22 +125,26 @@ impl Tx<'_> {
         delivery: &Delivery,
     ) -> Result<Vec<std::result::Result<Placed, Error>>> {
         let mut results = Vec::with_capacity(delivery.recipients.len());
+        // RFC 8474 §5.2: one message has one thread, whoever looks at it.
+        let mut thread = None;
         for recipient in &delivery.recipients {
             let mailbox = self.target(recipient)?;
-            let message = NewMessage {
+            let mut message = NewMessage {
                 content: &delivery.content,
                 flags: recipient.flags,
                 keywords: 0,
                 received: delivery.received,
+                thread,
             };
             results.push(match mailbox {
                 None => Err(Error::NotFound("account")),
-                Some(mailbox) => match self.place(recipient.account, mailbox, &message) {
+                Some(mailbox) => match self.place(recipient.account, mailbox, &mut message) {
                     // The refusals of one account; they come before anything is written for it.
                     Err(error @ (Error::OverQuota | Error::NotFound(_))) => Err(error),
                     other => Ok(other?),
                 },
             });
+            thread = message.thread;
         }
         let placed = results.iter().filter(|result| result.is_ok()).count();
         self.keep_body(&delivery.content.body, placed)?;
@@ -157,13 +161,14 @@ impl Tx<'_> {
         self.mailbox_by_id(account, mailbox)?
             .ok_or(Error::NotFound("mailbox"))?;
         let keywords = self.keyword_bits(account, mailbox, &message.keywords, true)?;
-        let new = NewMessage {
+        let mut new = NewMessage {
             content: &message.content,
             flags: message.flags,
             keywords,
             received: message.received,
+            thread: None,
         };
-        let placed = self.place(account, mailbox, &new)?;
+        let placed = self.place(account, mailbox, &mut new)?;
         self.keep_body(&message.content.body, 1)?;
         Ok(placed)
     }
@@ -258,7 +263,7 @@ impl Tx<'_> {
         &mut self,
         account: AccountId,
         mailbox: MailboxId,
-        new: &NewMessage<'_>,
+        new: &mut NewMessage<'_>,
     ) -> Result<Placed> {
         if !self.packs.placeable(&new.content.body) {
             return Err(Error::Io(
@@ -268,16 +273,21 @@ impl Tx<'_> {
         let size = new.content.body.size;
         let (modseq, number) = self.charge(account, size, 1, 1)?;
         let message = message_id(account, number)?;
+        let keys = &new.content.thread_keys;
+        let thread = self.thread(account, new.content.body.id, keys, new.thread)?;
+        new.thread = Some(thread);
         self.sql.execute(
-            "INSERT INTO message (account_id, message_id, body_id, refs, parsed, envelope, structure) \
-             VALUES ($1, $2, $3, 1, $4, $5, $6)",
+            "INSERT INTO message (account_id, message_id, body_id, refs, parsed, envelope, structure, thread, thread_keys) \
+             VALUES ($1, $2, $3, 1, $4, $5, $6, $7, $8)",
             values![
                 account,
                 message,
                 new.content.body.id,
                 &new.content.index,
                 &new.content.envelope,
-                &new.content.body_structure
+                &new.content.body_structure,
+                thread,
+                &crate::thread::to_bytes(keys)
             ],
         )?;
         let flags = Flags(new.flags.0 & Flags::ALL.0);
@@ -340,6 +350,8 @@ struct NewMessage<'c> {
     flags: Flags,
     keywords: u64,
     received: Timestamp,
+    /// The thread that the same message has elsewhere.
+    thread: Option<i64>,
 }
 
 /// The account in the upper bits: see the table.
@@ -352,7 +364,8 @@ pub(crate) fn message_id(account: AccountId, number: i64) -> Result<MessageId> {
 
 fn statement(columns: Columns) -> String {
     let column = |wanted: bool, name: &'static str| if wanted { name } else { "NULL" };
-    let of_message = columns.index || columns.envelope || columns.body_structure || columns.body;
+    let of_message =
+        columns.index || columns.envelope || columns.body_structure || columns.body || columns.ids;
     let mut sql = String::with_capacity(512);
     sql.push_str(
         "SELECT e.uid, e.message_id, e.flags, e.keywords, e.modseq, e.size, e.received, e.saved",
@@ -369,6 +382,11 @@ fn statement(columns: Columns) -> String {
         sql.push_str(", ");
         sql.push_str(column(columns.body, name));
     }
+    sql.push_str(if of_message {
+        ", m.body_id, m.thread"
+    } else {
+        ", NULL, NULL"
+    });
     sql.push_str(" FROM entry e");
     if of_message {
         sql.push_str(
@@ -402,6 +420,8 @@ fn message_row(row: &dyn Row, columns: Columns) -> Result<MessageRow<'_>> {
         } else {
             None
         },
+        email: row.opt_int(16)?.map(BodyId),
+        thread: row.opt_int(17)?,
     })
 }
 

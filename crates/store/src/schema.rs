@@ -31,6 +31,8 @@ pub(crate) fn migrate(
 ) -> Result<()> {
     connection.script("CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL)")?;
     let newest = migrations.len() as i64;
+    // A store that is being made has nothing to go back to.
+    let new = version(connection)? == 0;
     loop {
         let version = version(connection)?;
         if version > newest {
@@ -45,7 +47,7 @@ pub(crate) fn migrate(
         else {
             return Ok(());
         };
-        if version > 0 {
+        if !new {
             snapshot(connection, snapshots, version, now)?;
         }
         connection.begin_write()?;

@@ -307,6 +307,8 @@ pub struct Columns {
     pub body_structure: bool,
     /// `MessageRow::body`
     pub body: bool,
+    /// `MessageRow::email` and `MessageRow::thread`
+    pub ids: bool,
 }
 
 impl Columns {
@@ -316,6 +318,7 @@ impl Columns {
         envelope: false,
         body_structure: false,
         body: false,
+        ids: false,
     };
     /// Everything.
     pub const ALL: Columns = Columns {
@@ -323,6 +326,7 @@ impl Columns {
         envelope: true,
         body_structure: true,
         body: true,
+        ids: true,
     };
 }
 
@@ -353,6 +357,10 @@ pub struct MessageRow<'r> {
     pub envelope: &'r [u8],
     /// BODYSTRUCTURE, ready to send.
     pub body_structure: &'r [u8],
+    /// Names the octets, wherever they are (RFC 8474 §5.1); only where anything beyond the entry was asked for.
+    pub email: Option<BodyId>,
+    /// Names the thread (RFC 8474 §5.2); likewise, and none for content from before there were threads.
+    pub thread: Option<i64>,
 }
 
 /// Where the octets of a message are. Stays usable after compaction moved them.
@@ -394,6 +402,8 @@ pub struct Content {
     pub envelope: Vec<u8>,
     /// BODYSTRUCTURE value.
     pub body_structure: Vec<u8>,
+    /// What it may share with messages of its thread.
+    pub(crate) thread_keys: Vec<i64>,
 }
 
 impl Content {
@@ -404,6 +414,10 @@ impl Content {
             body,
             envelope: mime::imap::envelope(&index, raw),
             body_structure: mime::imap::bodystructure(&index, raw),
+            thread_keys: crate::thread::keys(
+                raw,
+                index.part(0).map_or(0..0, mime::IndexPart::header_range),
+            ),
             index: index.to_bytes(),
         }
     }

@@ -209,6 +209,8 @@ pub(crate) fn attribute(out: &mut Output, attribute: &FetchAttribute) {
         FetchAttribute::Rfc822 => b"RFC822",
         FetchAttribute::Rfc822Header => b"RFC822.HEADER",
         FetchAttribute::Rfc822Text => b"RFC822.TEXT",
+        FetchAttribute::EmailId => b"EMAILID",
+        FetchAttribute::ThreadId => b"THREADID",
         FetchAttribute::BodySection { peek: false, .. } => b"BODY",
         FetchAttribute::BodySection { peek: true, .. } => b"BODY.PEEK",
         FetchAttribute::Binary { peek: false, .. } => b"BINARY",

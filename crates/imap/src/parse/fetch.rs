@@ -148,6 +148,8 @@ impl Parser<'_> {
             ("PREVIEW", false) => FetchAttribute::Preview {
                 lazy: self.preview_lazy()?,
             },
+            ("EMAILID", false) => FetchAttribute::EmailId,
+            ("THREADID", false) => FetchAttribute::ThreadId,
             ("BODY" | "BODY.PEEK", true) => FetchAttribute::BodySection {
                 section: self.section()?,
                 partial: self.partial()?,

@@ -78,6 +78,7 @@ impl Config {
             UidOnly,
             Unauthenticate,
             Preview,
+            ObjectId,
         ]
     }
 }

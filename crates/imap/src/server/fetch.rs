@@ -115,6 +115,22 @@ impl<'a> Fetch<'a> {
         self
     }
 
+    /// `EMAILID` (RFC 8474 §5.3)
+    pub fn email_id(&mut self, id: &str) -> &mut Self {
+        let out = self.item(b"EMAILID (");
+        out.put(id.as_bytes());
+        out.put(b")");
+        self
+    }
+
+    /// `THREADID` (RFC 8474 §5.3)
+    pub fn thread_id(&mut self, id: &str) -> &mut Self {
+        let out = self.item(b"THREADID (");
+        out.put(id.as_bytes());
+        out.put(b")");
+        self
+    }
+
     /// `RFC822.TEXT`
     pub fn rfc822_text(&mut self, body: Body<'_>) -> &mut Self {
         fetch::body(self.item(b"RFC822.TEXT "), body);

@@ -25,6 +25,10 @@ pub enum FetchAttribute {
     Rfc822Header,
     /// `RFC822.TEXT` (RFC 3501): `BODY[TEXT]`, sets `\Seen`, answered as `RFC822.TEXT`.
     Rfc822Text,
+    /// `EMAILID` (RFC 8474 §5.3)
+    EmailId,
+    /// `THREADID` (RFC 8474 §5.3)
+    ThreadId,
     /// `BODY[section]<partial>` and `BODY.PEEK[…]`
     BodySection {
         /// Which bytes.

@@ -14,7 +14,7 @@ use super::error::{self, Failure};
 use super::load::{BATCH_OCTETS, Batch, Loader, runs_of_uids};
 use super::section::{self, Depth, Value};
 use super::selected::{Expunges, Run, Selected, holds, runs_of};
-use super::{Answer, Imap, Link, resync, structure};
+use super::{Answer, Imap, Link, objectid, resync, structure};
 use crate::drive::Gone;
 
 /// Messages between two looks at the output, where nothing is loaded.
@@ -224,6 +224,7 @@ impl Plan {
             body: octets,
             envelope: any(|a| matches!(a, Envelope)),
             body_structure: any(|a| matches!(a, Body | BodyStructure)),
+            ids: any(|a| matches!(a, EmailId | ThreadId)),
         };
         if any(|a| matches!(a, Flags)) && (!modseq || any(|a| matches!(a, ModSeq))) {
             seen.clear();
@@ -295,6 +296,10 @@ async fn write(
                     Some(Value::Size(size)) => fetch.binary_size(part, size),
                     _ => fetch.binary_size(part, 0),
                 },
+                FetchAttribute::EmailId => fetch.email_id(&objectid::email(row.email)),
+                FetchAttribute::ThreadId => {
+                    fetch.thread_id(&objectid::thread(row.thread, row.email))
+                }
                 FetchAttribute::Rfc822 => fetch.rfc822(body(values.next())),
                 FetchAttribute::Rfc822Header => fetch.rfc822_header(body(values.next())),
                 FetchAttribute::Rfc822Text => fetch.rfc822_text(body(values.next())),

@@ -12,7 +12,8 @@ use std::sync::Arc;
 
 use ::imap::FetchAttribute;
 use ::store::{
-    AccountId, BodyRef, Columns, Entry, MailboxId, MessageRow, Store, UidRange, ViewSnapshot,
+    AccountId, BodyId, BodyRef, Columns, Entry, MailboxId, MessageRow, Store, UidRange,
+    ViewSnapshot,
 };
 
 use super::fetch::Plan;
@@ -82,6 +83,10 @@ pub struct Row {
     pub structure: Range<usize>,
     /// Values of the attributes that need octets, in their order.
     pub values: Vec<Value>,
+    /// Names the octets.
+    pub email: BodyId,
+    /// Names the thread.
+    pub thread: Option<i64>,
     index: Range<usize>,
     body: Option<BodyRef>,
 }
@@ -219,7 +224,9 @@ impl Loader {
         let dated = |attribute: &FetchAttribute| {
             matches!(
                 attribute,
-                FetchAttribute::InternalDate | FetchAttribute::SaveDate
+                FetchAttribute::InternalDate
+                    | FetchAttribute::SaveDate
+                    | FetchAttribute::ThreadId
             )
         };
         if self.plan.attributes.iter().any(dated) || text.len() > BATCH_OCTETS || !self.own {
@@ -246,6 +253,8 @@ impl Loader {
             index: &index.to_bytes(),
             envelope: &mime::imap::envelope(&index, &octets),
             body_structure: &mime::imap::bodystructure(&index, &octets),
+            email: Some(body.id),
+            thread: None,
         };
         Ok(Some(Row::keep(seq, entry, &row, text)))
     }
@@ -313,6 +322,8 @@ impl Row {
             envelope: keep(row.envelope),
             structure: keep(row.body_structure),
             index: keep(row.index),
+            email: row.email.unwrap_or(BodyId(0)),
+            thread: row.thread,
             body: row.body,
             values: Vec::new(),
         }

@@ -8,7 +8,7 @@ use ::store::{AccountId, Error, Rights, Snapshot};
 
 use super::access::{self, Named, Place};
 use super::error::Failure;
-use super::{Answer, Imap, Link};
+use super::{Answer, Imap, Link, objectid};
 
 /// RFC 6154 §3: the mailbox cannot have that use.
 const USE_TAKEN: Reply = Reply::coded(Status::No, Code::UseAttr, "another mailbox has that use");
@@ -51,7 +51,8 @@ pub async fn create(
             // What a mailbox is for is its owner's to say.
             let special_use = special_use.filter(|_| owner == account);
             let created = tx.create_mailbox(owner, &inner, special_use)?;
-            Ok(Some(full_name(tx, account, owner, created.name)?))
+            let id = objectid::mailbox(owner, created.id);
+            Ok(Some((full_name(tx, account, owner, created.name)?, id)))
         })
         .await;
     let created = match created {
@@ -59,11 +60,12 @@ pub async fn create(
         created => created?,
     };
     // Nobody learns here which accounts and mailboxes there are.
-    let Some(created) = created else {
+    let Some((created, id)) = created else {
         return Err(access::NO_PERMISSION.into());
     };
     tell_normalised(link, name, &created);
-    Ok(Reply::ok("created"))
+    // RFC 8474 §4.1
+    Ok(Reply::ok("created").with(Code::MailboxId(id)))
 }
 
 /// DELETE. Mailboxes below stay, as RFC 9051 §6.3.5 wants; the name is then a level of hierarchy only.

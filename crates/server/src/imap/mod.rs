@@ -26,6 +26,7 @@ mod load;
 mod login;
 mod mailbox;
 mod metadata;
+mod objectid;
 mod pattern;
 mod quota;
 mod recent;

@@ -4,7 +4,7 @@ use ::imap::{Capability, Code, Reply, Select, Untagged};
 use ::store::Rights;
 
 use super::selected::Selected;
-use super::{Answer, Imap, Link, access, error, list, resync};
+use super::{Answer, Imap, Link, access, error, list, objectid, resync};
 
 /// Opens a mailbox. What was selected before is forgotten already.
 pub async fn select(imap: &mut Imap, link: &mut Link, command: Select) -> Answer {
@@ -57,6 +57,9 @@ pub async fn select(imap: &mut Imap, link: &mut Link, command: Select) -> Answer
         Code::HighestModSeq(told.highest_modseq()),
         "the highest mod-sequence",
     );
+    // RFC 8474 §4.2
+    let id = objectid::mailbox(place.owner, place.mailbox.id);
+    tell(Code::MailboxId(id), "the mailbox's identifier");
     imap.condstore |= session.is_enabled(&Capability::CondStore);
     if let Some(entry) = entry {
         session.untagged(&Untagged::List(entry));

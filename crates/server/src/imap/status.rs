@@ -1,10 +1,10 @@
 //! STATUS (RFC 9051 §6.3.11).
 
 use ::imap::{MailboxName, Reply, StatusData, StatusItem, Untagged};
-use ::store::{AccountId, MailboxId, Rights, Snapshot};
+use ::store::{Rights, Snapshot};
 
 use super::access::{self, Place};
-use super::{Answer, Imap, Link};
+use super::{Answer, Imap, Link, objectid};
 
 /// Answers from the counts the store keeps, whether or not the mailbox is selected.
 pub async fn status(
@@ -55,16 +55,13 @@ pub fn data(
                 let octets = snapshot.deleted_storage(place.owner, mailbox.id)?;
                 data.deleted_storage = Some(octets);
             }
-            StatusItem::MailboxId => data.mailbox_id = Some(mailbox_id(place.owner, mailbox.id)),
             // The same for every mailbox (RFC 7889 §3).
             StatusItem::AppendLimit => data.append_limit = Some(Some(append_limit)),
+            StatusItem::MailboxId => {
+                data.mailbox_id = Some(objectid::mailbox(place.owner, mailbox.id));
+            }
             StatusItem::HighestModSeq => data.highest_modseq = Some(mailbox.highest_modseq),
         }
     }
     Ok(data)
-}
-
-/// The identifier of a mailbox (RFC 8474 §4): kept over renames, and never another's, whoever looks.
-pub fn mailbox_id(owner: AccountId, mailbox: MailboxId) -> String {
-    format!("F{}-{}", owner.0, mailbox.0)
 }

@@ -39,6 +39,7 @@ fn strangers(snapshot: &Snapshot<'_>, problems: &mut Problems) -> Result<()> {
         "acl",
         "seen",
         "quota_limit",
+        "thread_key",
         "annotation",
         "url_key",
         "account_sent",

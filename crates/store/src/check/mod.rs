@@ -159,6 +159,7 @@ impl Store {
                                 envelope: row.blob(3)?.to_vec(),
                                 body_structure: row.blob(4)?.to_vec(),
                                 body: body_ref(row, 5)?,
+                                thread_keys: Vec::new(),
                             },
                         ))
                     },

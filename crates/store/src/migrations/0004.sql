@@ -52,3 +52,15 @@ CREATE TABLE url_key (
 -- When UIDs vanished, and up to which modseq that has been forgotten, so that history can be kept for a time.
 ALTER TABLE expunged ADD COLUMN expunged_at BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE mailbox ADD COLUMN forgotten BIGINT NOT NULL DEFAULT 0;
+-- The thread of content (RFC 8474 §5.2), and the keys it made known. Content from before has none.
+ALTER TABLE message ADD COLUMN thread BIGINT;
+ALTER TABLE message ADD COLUMN thread_keys {blob};
+
+-- Which thread the Message-IDs that messages name are known in. refs counts contents.
+CREATE TABLE thread_key (
+    account_id BIGINT NOT NULL,
+    thread_key BIGINT NOT NULL,
+    thread BIGINT NOT NULL,
+    refs BIGINT NOT NULL,
+    PRIMARY KEY (account_id, thread_key)
+) {clustered};

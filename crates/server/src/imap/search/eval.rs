@@ -11,6 +11,7 @@ use store::{Entry, Flags, MessageRow};
 use super::content::Content;
 use super::envelope::{self, Member};
 use super::text::Needle;
+use crate::imap::objectid;
 use crate::imap::selected::holds;
 
 /// What a search asks, compiled against one picture of a mailbox.
@@ -40,6 +41,10 @@ pub enum Key {
     Sent(Range<i64>),
     /// Messages with this text in an address field.
     Address(Member, Needle),
+    /// Messages of these octets (RFC 8474 §6).
+    EmailId(String),
+    /// Messages of this thread (RFC 8474 §6).
+    ThreadId(String),
     /// Messages with this text in the subject.
     Subject(Needle),
     /// Messages with a field of this name that contains this text.
@@ -94,7 +99,11 @@ impl Key {
             | Key::Keyword(_)
             | Key::ModSeq(_) => Need::View,
             Key::Larger(_) | Key::Smaller(_) | Key::Received(_) | Key::Saved(_) => Need::Row,
-            Key::Sent(_) | Key::Address(..) | Key::Subject(_) => Need::Envelope,
+            Key::Sent(_)
+            | Key::Address(..)
+            | Key::Subject(_)
+            | Key::EmailId(_)
+            | Key::ThreadId(_) => Need::Envelope,
             Key::Header(..) => Need::Header,
             Key::Body(_) | Key::Text(_) => Need::Body,
             Key::Not(key) => key.need(),
@@ -135,6 +144,13 @@ impl Key {
             Key::Address(member, needle) => {
                 facts.row.map(|row| address(row.envelope, *member, needle))
             }
+            Key::EmailId(id) => facts
+                .row
+                .map(|row| row.email.is_some_and(|email| objectid::email(email) == *id)),
+            Key::ThreadId(id) => facts.row.map(|row| {
+                row.email
+                    .is_some_and(|email| objectid::thread(row.thread, email) == *id)
+            }),
             Key::Subject(needle) => facts.row.map(|row| subject(row.envelope, needle)),
             Key::Header(name, needle) => facts.content.map(|content| content.field(name, needle)),
             Key::Body(needle) => facts

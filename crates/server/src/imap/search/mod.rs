@@ -153,6 +153,7 @@ struct Open {
     envelope: Vec<u8>,
     body: BodyRef,
     header: Range<usize>,
+    thread: Option<i64>,
 }
 
 impl Job {
@@ -216,6 +217,7 @@ impl Job {
             envelope: self.need >= Need::Envelope,
             body_structure: false,
             body: octets,
+            ids: false,
         };
         let mut wanted = entries.iter().peekable();
         let told = &self.told;
@@ -297,6 +299,7 @@ fn open(seq: u32, entry: Entry, row: &MessageRow<'_>) -> Option<Open> {
         envelope,
         body: row.body?,
         header,
+        thread: row.thread,
     })
 }
 
@@ -315,6 +318,8 @@ impl Open {
             index: &[],
             envelope: &self.envelope,
             body_structure: &[],
+            email: Some(self.body.id),
+            thread: self.thread,
         }
     }
 }
@@ -391,8 +396,8 @@ fn compile(key: &SearchKey, selected: &Selected, now: i64) -> Result<Key, error:
         SearchKey::SavedOn(day) => Key::Saved(seconds(*day)..seconds(*day).saturating_add(DAY)),
         SearchKey::SavedSince(day) => Key::Saved(seconds(*day)..i64::MAX),
         SearchKey::SaveDateSupported => Key::Always(true),
-        // No message has an identifier yet.
-        SearchKey::EmailId(_) | SearchKey::ThreadId(_) => Key::Always(false),
+        SearchKey::EmailId(id) => Key::EmailId(id.clone()),
+        SearchKey::ThreadId(id) => Key::ThreadId(id.clone()),
         SearchKey::Filter(name) => return Err(error::undefined_filter(name).into()),
         SearchKey::Fuzzy(key) => compile(key, selected, now)?,
         SearchKey::Larger(size) => Key::Larger(*size),
