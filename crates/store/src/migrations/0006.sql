@@ -23,6 +23,8 @@ CREATE TABLE tls_result (
     reason TEXT NOT NULL,
     sessions BIGINT NOT NULL,
     PRIMARY KEY (day, domain, policy, lines, failure, mx, address, source, reason)
+) {clustered};
+
 -- == greylisting =====================================================================================================
 -- key_hash stands for a network, or for network, sender and recipient. passes: how often it came back; 0 is a first try.
 CREATE TABLE greylist (
