@@ -165,6 +165,8 @@ async fn serve(config: Config, store: Store, ready: impl FnOnce()) -> Result<(),
     if bound.is_empty() {
         tracing::warn!("the table listen of the configuration is empty: nobody can connect");
     }
+    // Ends, with its thread, when this function does.
+    let _keeper = crate::imap::SearchKeeper::start(shared.db.store().clone())?;
     let mut listeners = JoinSet::new();
     for bound in bound {
         tracing::info!(service = %bound.service(), address = bound.address(), "listening");

@@ -293,6 +293,7 @@ impl Tx<'_> {
         ] {
             self.sql.execute(sql, values![account])?;
         }
+        self.remove_search_of(account)?;
         for table in [
             "account_sent",
             "account_known",

@@ -240,6 +240,7 @@ impl Tx<'_> {
                 Some((body, keys)) => {
                     self.forget_keys(account, &keys)?;
                     self.release_body(body)?;
+                    self.search_died(account, message)?;
                 }
                 None => {
                     let sql = "UPDATE message SET refs = refs - $3 WHERE account_id = $1 AND message_id = $2";

@@ -39,6 +39,7 @@ mod resolve;
 mod returning;
 mod rights;
 mod schema;
+mod search;
 mod seen;
 mod snapshot;
 mod srs;
@@ -70,6 +71,7 @@ pub use queue::{
 pub use quota::{Resource, Usage};
 pub use report::{NewReport, Report, ReportRow, ReportSum};
 pub use rights::{AclEntry, Grantee, Rights, SharedMailbox};
+pub use search::{SearchColumn, SearchRow, SearchSegment, SearchWatch, Unindexed};
 pub use snapshot::Snapshot;
 pub use store::{MaildropLock, Options, Store};
 pub use tx::Tx;

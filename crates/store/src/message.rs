@@ -354,6 +354,12 @@ struct NewMessage<'c> {
     thread: Option<i64>,
 }
 
+/// The lowest and highest identifier that a content of an account can have.
+pub(crate) fn account_messages(account: AccountId) -> (i64, i64) {
+    let low = account.0 << MESSAGE_BITS;
+    (low, low | ((1 << MESSAGE_BITS) - 1))
+}
+
 /// The account in the upper bits: see the table.
 pub(crate) fn message_id(account: AccountId, number: i64) -> Result<MessageId> {
     if number >> MESSAGE_BITS != 0 || account.0 >> (62 - MESSAGE_BITS) != 0 {

@@ -8,7 +8,7 @@
 //! EXPUNGE only where a client expects it (RFC 9051 §7.5.1); no command works on numbers the client cannot know.
 //!
 //! Limits: answers are flushed above `drive::FLUSH_ABOVE`; messages are loaded in batches of [`load::BATCH_OCTETS`];
-//! a search may work for [`search::WORK`].
+//! a search may work for ten seconds (`search::run`).
 
 mod access;
 mod acl;
@@ -54,6 +54,7 @@ use crate::shared::Shared;
 use crate::stream::TlsInfo;
 use error::Failure;
 pub use recent::Recent;
+pub use search::index::keeper::Keeper as SearchKeeper;
 use selected::{Expunges, Selected};
 
 /// The session and its connection.
@@ -197,6 +198,12 @@ impl Imap {
             Command::Unselect => Ok(close::unselect(self)),
             Command::Expunge { uids } => expunge::expunge(self, uids.as_ref()).await,
             Command::Search(search) => search::search(self, link, search).await,
+            Command::Sort { criteria, search } => {
+                search::sort::sort(self, link, &criteria, search).await
+            }
+            Command::Thread { algorithm, search } => {
+                search::thread::thread(self, link, algorithm, search).await
+            }
             Command::Fetch {
                 uid,
                 set,

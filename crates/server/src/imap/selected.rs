@@ -211,11 +211,6 @@ impl Selected {
         )
     }
 
-    /// The bit of a keyword, 0 if no message has ever had it.
-    pub fn keyword(&self, name: &str) -> u64 {
-        keyword_bit(&self.told, name)
-    }
-
     /// The messages a set names, as runs of sequence numbers of `told`, ascending and disjoint.
     ///
     /// UIDs that no message has are left out (RFC 9051 §6.4.9). A sequence number that no message has is an error; `*`

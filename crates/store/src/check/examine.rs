@@ -22,7 +22,23 @@ pub(super) fn rows(snapshot: &Snapshot<'_>, problems: &mut Problems) -> Result<(
     body_references(snapshot, problems)?;
     mailbox_counts(snapshot, problems)?;
     account_counts(snapshot, problems)?;
+    search_index(snapshot, problems)?;
     super::queue::rows(snapshot, problems)
+}
+
+/// The search index is readable and nothing in it overlaps.
+fn search_index(snapshot: &Snapshot<'_>, problems: &mut Problems) -> Result<()> {
+    for (account, key) in crate::search::damaged(snapshot)? {
+        problems.add(
+            Fix::Search(account, key),
+            format!(
+                "a piece of the search index of {} is damaged (segment {}); searching takes longer until it is made anew",
+                name(snapshot, account)?,
+                key.0
+            ),
+        );
+    }
+    Ok(())
 }
 
 /// Rows of accounts that there are not.
@@ -36,6 +52,9 @@ fn strangers(snapshot: &Snapshot<'_>, problems: &mut Problems) -> Result<()> {
         "message",
         "entry",
         "expunged",
+        "search_segment",
+        "search_signature",
+        "search_dead",
         "acl",
         "seen",
         "quota_limit",

@@ -41,6 +41,8 @@ pub(crate) enum Fix {
     AccountCounts(AccountId),
     /// Forget what refers to nothing; which rule of `sharing`.
     Purposeless(usize),
+    /// Remove a piece of the search index; the server makes it anew.
+    Search(AccountId, MessageId),
     /// See there.
     Queue(QueueFix),
     /// Store what parsing says.
@@ -63,8 +65,17 @@ impl Store {
             },
             _ => None,
         };
+        let unsearchable = match fix {
+            Fix::Search(account, _) => Some(account),
+            _ => None,
+        };
         match self.write(move |tx| mend(tx, fix, found)) {
-            Ok(()) => Ok(true),
+            Ok(()) => {
+                if let Some(account) = unsearchable {
+                    self.inner.views.search_damaged(account);
+                }
+                Ok(true)
+            }
             Err(error @ (Error::Full | Error::Io(_) | Error::Closed)) => Err(error),
             Err(error) => {
                 tracing::warn!(%error, text, "a repair failed");
@@ -106,6 +117,7 @@ impl Store {
 fn mend(tx: &mut Tx<'_>, fix: Fix, found: Option<BodyRef>) -> Result<()> {
     match fix {
         Fix::None => Ok(()),
+        Fix::Search(_, key) => tx.remove_search_segment(key),
         Fix::Counters(account) => counters(tx, account),
         Fix::Inbox(account) => tx.create_mailbox(account, "INBOX", None).map(|_| ()),
         Fix::Mailbox(account, mailbox) => mailbox_for_strays(tx, account, mailbox),

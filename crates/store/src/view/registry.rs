@@ -13,6 +13,7 @@ use crate::change::{Change, ChangeKind, MailboxChange};
 use crate::engine::values;
 use crate::error::{Error, Result};
 use crate::queue::Watchers;
+use crate::search::SearchWatch;
 use crate::snapshot::Snapshot;
 use crate::types::{AccountId, Flags, MailboxId, MessageId};
 
@@ -28,6 +29,18 @@ pub(crate) struct Registry {
     views: Mutex<HashMap<(AccountId, MailboxId), Viewers>>,
     accounts: Mutex<HashMap<AccountId, Arc<Subscribers>>>,
     queue: Watchers,
+    /// Who keeps the search index.
+    search: Mutex<Watch>,
+}
+
+/// Who is told of what is to be indexed.
+#[derive(Default)]
+struct Watch(Option<Arc<dyn SearchWatch>>);
+
+impl std::fmt::Debug for Watch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Watch")
+    }
 }
 
 #[derive(Debug)]
@@ -86,8 +99,45 @@ impl Registry {
         }
     }
 
+    /// See [`crate::Store::watch_for_search`].
+    pub(crate) fn watch_for_search(&self, watch: Option<Arc<dyn SearchWatch>>) {
+        *lock(&self.search) = Watch(watch);
+    }
+
+    /// Tells that a piece of an account's search index is gone.
+    pub(crate) fn search_damaged(&self, account: AccountId) {
+        let watch = lock(&self.search).0.clone();
+        if let Some(watch) = watch {
+            watch.damaged(account);
+        }
+    }
+
+    /// Tells of accounts whose messages came or went.
+    fn tell_search(&self, changes: &[Change]) {
+        let Some(watch) = lock(&self.search).0.clone() else {
+            return;
+        };
+        let mut last = None;
+        for change in changes {
+            let came_or_went = matches!(
+                change.kind,
+                ChangeKind::Mailbox(
+                    _,
+                    MailboxChange::Added { .. }
+                        | MailboxChange::Expunged { .. }
+                        | MailboxChange::Gone
+                )
+            );
+            if came_or_went && last != Some(change.account) {
+                last = Some(change.account);
+                watch.touched(change.account);
+            }
+        }
+    }
+
     /// Brings views up to date; whom to notify then.
     pub(crate) fn publish(&self, changes: Vec<Change>) -> Vec<Arc<dyn Notify>> {
+        self.tell_search(&changes);
         let mut touched: Vec<Arc<Subscribers>> = Vec::new();
         let mut pending: Vec<(Arc<View>, Vec<MailboxChange>)> = Vec::new();
         let mut due = Vec::new();

@@ -32,7 +32,7 @@ impl<'a> Content<'a> {
             .root()
             .fields()
             .filter(|field| field.is(name))
-            .any(|field| needle.is_in(&field.text()))
+            .any(|field| needle.is_in(&blank_tabs(field.text())))
     }
 
     /// Whether the text is in the body: in the text parts, and in the headers of messages within this one.
@@ -53,6 +53,57 @@ impl<'a> Content<'a> {
         needle.is_empty()
             || self.message.parts().any(|part| header_has(&part, needle))
             || self.texts().iter().any(|text| needle.is_in(text))
+    }
+
+    /// Shows every text that [`Content::text`] looks into.
+    pub fn each_text(&self, each: &mut dyn FnMut(&str)) {
+        for part in self.message.parts() {
+            for field in part.fields() {
+                match plain_line(&field) {
+                    Some(line) => each(line),
+                    None => each(&line(&field)),
+                }
+            }
+        }
+        self.texts().iter().for_each(|text| each(text));
+    }
+
+    /// About how many octets its texts have.
+    pub fn size(&self) -> usize {
+        let texts: usize = self.texts().iter().map(String::len).sum();
+        let headers: usize = self
+            .message
+            .parts()
+            .map(|part| part.header_range().len())
+            .sum();
+        texts.saturating_add(headers)
+    }
+
+    /// The message.
+    pub fn message(&self) -> &Message<'a> {
+        &self.message
+    }
+
+    /// How well the best of its texts matches a fuzzy needle; with `header`, the fields as well.
+    pub fn score(&self, words: &super::fuzzy::Fuzzy, header: bool) -> u8 {
+        let mut best = 0;
+        let mut see = |text: &str| best = best.max(words.score(text).unwrap_or(0));
+        if header {
+            self.each_text(&mut see);
+        } else {
+            self.texts().iter().for_each(|text| see(text));
+        }
+        best
+    }
+
+    /// How well the best field of a name matches a fuzzy needle.
+    pub fn field_score(&self, name: &str, words: &super::fuzzy::Fuzzy) -> u8 {
+        let root = self.message.root();
+        let named = root.fields().filter(|field| field.is(name));
+        named
+            .filter_map(|field| words.score(&field.text()))
+            .max()
+            .unwrap_or(0)
     }
 
     fn texts(&self) -> &[String] {
@@ -82,21 +133,48 @@ fn is_inner_message(part: &Part<'_>) -> bool {
 
 /// Whether one of the fields, name included, contains the text.
 fn header_has(part: &Part<'_>, needle: &Needle) -> bool {
-    part.fields().any(|field| {
-        // Most fields are plain ASCII on one line: no copy for them.
-        let raw = field.raw();
-        if memchr::memmem::find(raw, b"=?").is_none()
-            && !folded(field.value())
-            && let Some(answer) = needle.is_in_octets(raw)
-        {
-            return answer;
-        }
-        needle.is_in(&format!("{}: {}", field.name_text(), field.text()))
+    let needle = needle.of_headers();
+    part.fields().any(|field| match plain_line(&field) {
+        // Most fields: no copy for them.
+        Some(line) => needle.is_in(line),
+        None => needle.is_in(&line(&field)),
     })
 }
 
-fn folded(value: &[u8]) -> bool {
-    memchr::memchr(b'\n', value).is_some()
+/// A field as it is searched: `name: text`, on one line, a tab as a blank.
+fn line(field: &mime::Field<'_>) -> String {
+    blank_tabs(Cow::Owned(format!(
+        "{}: {}",
+        field.name_text(),
+        field.text()
+    )))
+    .into_owned()
+}
+
+/// The field as it stands, if that is just what [`line`] makes of it.
+fn plain_line<'a>(field: &mime::Field<'a>) -> Option<&'a str> {
+    let raw = field.raw();
+    let raw = raw.strip_suffix(b"\n").unwrap_or(raw);
+    let raw = raw.strip_suffix(b"\r").unwrap_or(raw);
+    let value = field.value().strip_prefix(b" ")?;
+    let head = field.name().len().checked_add(2)?;
+    let as_it_stands = raw.len() == head.checked_add(value.len())?
+        && value.first()? > &b' '
+        && value.last()? > &b' '
+        && raw.iter().all(|octet| (b' '..127).contains(octet))
+        && memchr::memmem::find(value, b"=?").is_none();
+    if as_it_stands {
+        std::str::from_utf8(raw).ok()
+    } else {
+        None
+    }
+}
+
+fn blank_tabs(text: Cow<'_, str>) -> Cow<'_, str> {
+    if text.contains('\t') {
+        return Cow::Owned(text.replace('\t', " "));
+    }
+    text
 }
 
 /// Header text with its encoded words decoded.
@@ -113,6 +191,7 @@ pub fn day(field: &[u8]) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::fold::Collation;
     use super::*;
 
     #[test]
@@ -123,7 +202,7 @@ mod tests {
             Content-Type: application/octet-stream\r\n\r\nopaque\r\n--b--\r\n";
         let content = Content::new(report, true);
         for (text, found) in [("failed", true), ("GONE@y.test", true), ("opaque", false)] {
-            let needle = Needle::new(text);
+            let needle = Needle::new(text, Collation::default());
             assert_eq!(content.body(&needle), found, "{text}");
             assert_eq!(content.text(&needle), found, "{text}");
         }

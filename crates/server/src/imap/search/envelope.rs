@@ -21,6 +21,10 @@ pub enum Member {
     Cc = 6,
     /// Addresses of Bcc.
     Bcc = 7,
+    /// The In-Reply-To field as it stands.
+    InReplyTo = 8,
+    /// The Message-ID field as it stands.
+    MessageId = 9,
 }
 
 /// The raw value of one member: `NIL`, a string or a list of addresses. Empty if there is none.

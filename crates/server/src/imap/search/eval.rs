@@ -1,15 +1,20 @@
 //! A search as a program over one message, evaluated with as little of the message as decides it.
 //!
 //! Every key answers `Some(yes or no)` or `None`: not with these facts. A search first runs over the view alone; for
-//! the messages still open it runs again with their rows, and for those still open with their octets. AND and OR are
+//! the messages still open it runs again with what the index has of them, then with their rows, and for those still open
+//! with their octets. AND and OR are
 //! decided by any child that can decide them, so `UNSEEN TEXT x` never opens a seen message, whatever the order.
 
 use std::ops::{Range, RangeInclusive};
 
-use store::{Entry, Flags, MessageRow};
+use store::{Entry, Flags, MessageRow, SearchColumn};
 
 use super::content::Content;
+use super::digest;
 use super::envelope::{self, Member};
+use super::fold::Collation;
+use super::index::segment::Segment;
+use super::index::signature::Probe;
 use super::text::Needle;
 use crate::imap::objectid;
 use crate::imap::selected::holds;
@@ -48,11 +53,11 @@ pub enum Key {
     /// Messages with this text in the subject.
     Subject(Needle),
     /// Messages with a field of this name that contains this text.
-    Header(String, Needle),
+    Header(String, Needle, Option<Probe>),
     /// Messages with this text in the body.
-    Body(Needle),
+    Body(Needle, Option<Probe>),
     /// Messages with this text in header or body.
-    Text(Needle),
+    Text(Needle, Option<Probe>),
     /// The others.
     Not(Box<Key>),
     /// Messages that match all of these.
@@ -82,6 +87,8 @@ pub struct Facts<'a> {
     pub seq: u32,
     /// What the view has.
     pub entry: Entry,
+    /// What the index has of it: a segment with the columns of [`Key::columns`], and its place there.
+    pub indexed: Option<(&'a Segment<'a>, usize)>,
     /// Its row; the envelope is in it if the search needs one.
     pub row: Option<&'a MessageRow<'a>>,
     /// Its octets, or those of its header.
@@ -105,11 +112,31 @@ impl Key {
             | Key::EmailId(_)
             | Key::ThreadId(_) => Need::Envelope,
             Key::Header(..) => Need::Header,
-            Key::Body(_) | Key::Text(_) => Need::Body,
+            Key::Body(..) | Key::Text(..) => Need::Body,
             Key::Not(key) => key.need(),
             Key::And(keys) | Key::Or(keys) => {
                 keys.iter().map(Key::need).max().unwrap_or(Need::View)
             }
+        }
+    }
+
+    /// Adds the columns of the index that may decide this key.
+    pub fn columns(&self, columns: &mut Vec<SearchColumn>) {
+        let mut add = |column| {
+            if !columns.contains(&column) {
+                columns.push(column);
+            }
+        };
+        match self {
+            Key::Address(member, needle) if is_indexed(needle) => add(column_of(*member)),
+            Key::Subject(needle) if is_indexed(needle) => add(SearchColumn::Subject),
+            Key::Sent(_) => add(SearchColumn::Dates),
+            Key::Header(_, _, Some(_)) | Key::Body(_, Some(_)) | Key::Text(_, Some(_)) => {
+                add(SearchColumn::Signatures)
+            }
+            Key::Not(key) => key.columns(columns),
+            Key::And(keys) | Key::Or(keys) => keys.iter().for_each(|key| key.columns(columns)),
+            _ => {}
         }
     }
 
@@ -138,11 +165,13 @@ impl Key {
             Key::Received(seconds) => facts.row.map(|row| seconds.contains(&row.received)),
             Key::Saved(seconds) => facts.row.map(|row| seconds.contains(&row.saved)),
             Key::ModSeq(modseq) => Some(facts.entry.modseq >= *modseq),
-            Key::Sent(days) => facts
-                .row
-                .map(|row| sent(row.envelope).is_some_and(|day| days.contains(&day))),
-            Key::Address(member, needle) => {
-                facts.row.map(|row| address(row.envelope, *member, needle))
+            Key::Sent(days) => {
+                let day = match (facts.indexed, facts.row) {
+                    (Some((segment, at)), _) => segment.dates(at)?.day,
+                    (None, Some(row)) => sent(row.envelope),
+                    (None, None) => return None,
+                };
+                Some(day.is_some_and(|day| days.contains(&day)))
             }
             Key::EmailId(id) => facts
                 .row
@@ -151,21 +180,121 @@ impl Key {
                 row.email
                     .is_some_and(|email| objectid::thread(row.thread, email) == *id)
             }),
-            Key::Subject(needle) => facts.row.map(|row| subject(row.envelope, needle)),
-            Key::Header(name, needle) => facts.content.map(|content| content.field(name, needle)),
-            Key::Body(needle) => facts
-                .content
-                .filter(|content| content.whole)
-                .map(|content| content.body(needle)),
-            Key::Text(needle) => facts
-                .content
-                .filter(|content| content.whole)
-                .map(|content| content.text(needle)),
+            Key::Address(member, needle) => match (facts.indexed, facts.row) {
+                (_, Some(row)) => Some(address(row.envelope, *member, needle)),
+                (Some(indexed), None) => in_column(indexed, column_of(*member), needle),
+                (None, None) => None,
+            },
+            Key::Subject(needle) => match (facts.indexed, facts.row) {
+                (_, Some(row)) => Some(subject(row.envelope, needle)),
+                (Some(indexed), None) => in_column(indexed, SearchColumn::Subject, needle),
+                (None, None) => None,
+            },
+            Key::Header(name, needle, probe) => match facts.content {
+                Some(content) => Some(content.field(name, needle)),
+                None => ruled_out(facts, probe),
+            },
+            Key::Body(needle, probe) => match facts.content {
+                Some(content) if content.whole => Some(content.body(needle)),
+                _ => ruled_out(facts, probe),
+            },
+            Key::Text(needle, probe) => match facts.content {
+                Some(content) if content.whole => Some(content.text(needle)),
+                _ => ruled_out(facts, probe),
+            },
             Key::Not(key) => key.test(facts).map(|answer| !answer),
             Key::And(keys) => decide(keys, facts, false),
             Key::Or(keys) => decide(keys, facts, true),
         }
     }
+}
+
+impl Key {
+    /// How well a message that matches does so, from 1 to 100, as far as keys are fuzzy (RFC 6203 §4): the mean of all that
+    /// must match, the best of those of which one must. `None` where nothing is fuzzy.
+    pub fn score(&self, facts: &Facts<'_>) -> Option<u8> {
+        match self {
+            Key::Address(member, needle) => {
+                let words = needle.words()?;
+                let value = envelope::member(facts.row?.envelope, *member);
+                envelope::addresses(value)
+                    .filter_map(|address| words.score(&digest::line(&address)))
+                    .max()
+            }
+            Key::Subject(needle) => {
+                let words = needle.words()?;
+                let value = envelope::member(facts.row?.envelope, Member::Subject);
+                words.score(&digest::subject_text(&envelope::string(value)?))
+            }
+            Key::Header(name, needle, _) => Some(facts.content?.field_score(name, needle.words()?)),
+            // What is said on top counts for more than what is said somewhere below.
+            Key::Body(needle, _) => Some(lessened(facts.content?.score(needle.words()?, false))),
+            Key::Text(needle, _) => {
+                let words = needle.words()?;
+                let value = envelope::member(facts.row?.envelope, Member::Subject);
+                let subject = envelope::string(value)
+                    .and_then(|field| words.score(&digest::subject_text(&field)))
+                    .unwrap_or(0);
+                Some(subject.max(lessened(facts.content?.score(words, true))))
+            }
+            Key::And(keys) => {
+                let scores: Vec<u32> = keys
+                    .iter()
+                    .filter_map(|key| key.score(facts).map(u32::from))
+                    .collect();
+                let count = u32::try_from(scores.len())
+                    .ok()
+                    .filter(|count| *count > 0)?;
+                u8::try_from(scores.iter().sum::<u32>() / count).ok()
+            }
+            Key::Or(keys) => keys
+                .iter()
+                .filter(|key| key.test(facts) == Some(true))
+                .filter_map(|key| key.score(facts))
+                .max(),
+            _ => None,
+        }
+    }
+}
+
+fn lessened(score: u8) -> u8 {
+    score.saturating_sub(score / 10)
+}
+
+/// Whether the index has texts that are folded as this needle is.
+fn is_indexed(needle: &Needle) -> bool {
+    needle.collation() == Collation::UnicodeCasemap && needle.folded().is_some()
+}
+
+fn column_of(member: Member) -> SearchColumn {
+    match member {
+        Member::To => SearchColumn::To,
+        Member::Cc => SearchColumn::Cc,
+        Member::Bcc => SearchColumn::Bcc,
+        _ => SearchColumn::From,
+    }
+}
+
+fn in_column(
+    (segment, at): (&Segment<'_>, usize),
+    column: SearchColumn,
+    needle: &Needle,
+) -> Option<bool> {
+    if !is_indexed(needle) {
+        return None;
+    }
+    let text = segment.text(column, at)?;
+    Some(match needle.is_empty() {
+        // The empty text asks whether the field is there.
+        true => !text.is_empty(),
+        false => needle.is_in_folded(text),
+    })
+}
+
+/// No, if the signature says so; otherwise the octets must be looked at.
+fn ruled_out(facts: &Facts<'_>, probe: &Option<Probe>) -> Option<bool> {
+    let (segment, at) = facts.indexed?;
+    (!segment.may_contain(probe.as_ref()?, at)).then_some(false)
 }
 
 /// AND is decided by a child that says no, OR by one that says yes; else by all of them.
@@ -192,7 +321,16 @@ fn subject(stored: &[u8], needle: &Needle) -> bool {
         return false;
     }
     let value = envelope::member(stored, Member::Subject);
-    envelope::string(value).is_some_and(|subject| decoded_is_in(&subject, needle))
+    envelope::string(value).is_some_and(|field| {
+        // Most subjects are as they stand.
+        if memchr::memmem::find(&field, b"=?").is_none()
+            && memchr::memchr(b'\t', &field).is_none()
+            && let Some(answer) = needle.is_in_octets(field.trim_ascii())
+        {
+            return answer;
+        }
+        needle.is_in(&digest::subject_text(&field))
+    })
 }
 
 /// Whether one of the addresses, written `name <mailbox@host>`, contains the text.
@@ -202,41 +340,6 @@ fn address(stored: &[u8], member: Member, needle: &Needle) -> bool {
     if needle.is_empty() {
         return value.first() == Some(&b'(');
     }
-    if !needle.may_be_in(stored) {
-        return false;
-    }
-    envelope::addresses(value).any(|address| {
-        if address
-            .name
-            .as_ref()
-            .is_some_and(|name| decoded_is_in(name, needle))
-        {
-            return true;
-        }
-        let mut line = String::new();
-        if let Some(name) = &address.name {
-            line.push_str(&super::content::decode_words(name));
-            line.push(' ');
-        }
-        if let Some(mailbox) = &address.mailbox {
-            line.push('<');
-            line.push_str(&String::from_utf8_lossy(mailbox));
-            if let Some(host) = &address.host {
-                line.push('@');
-                line.push_str(&String::from_utf8_lossy(host));
-            }
-            line.push('>');
-        }
-        needle.is_in(&line)
-    })
-}
-
-/// Whether a header text contains the needle once its encoded words are decoded.
-fn decoded_is_in(text: &[u8], needle: &Needle) -> bool {
-    if memchr::memmem::find(text, b"=?").is_none()
-        && let Some(answer) = needle.is_in_octets(text)
-    {
-        return answer;
-    }
-    needle.is_in(&super::content::decode_words(text))
+    needle.may_be_in(stored)
+        && envelope::addresses(value).any(|address| needle.is_in(&digest::line(&address)))
 }
