@@ -70,6 +70,8 @@ pub(super) enum Command {
         #[arg(value_parser = input::quota)]
         limit: Option<Quota>,
     },
+    /// Show or set how much an account may send to other servers in 24 hours
+    Sending(super::queue::Sending),
     /// Forbid logins; mail still arrives
     Disable {
         /// The account
@@ -107,6 +109,7 @@ pub(super) fn run(command: Command, context: &Context) -> Result {
             report(&address, new.then_some(&secret), context);
             Ok(())
         }
+        Command::Sending(sending) => super::queue::sending(&mut target, sending, context.json),
         Command::Remove { address } => target.ask(&Request::AccountRemove { address }).map(drop),
         Command::List { domain } => list(&mut target, domain, context),
         Command::Password {

@@ -39,6 +39,22 @@ pub(super) enum Command {
     Stats,
 }
 
+/// How much an account may send.
+#[derive(Debug, Args)]
+pub(super) struct Sending {
+    /// The account
+    address: String,
+    /// Messages; 0 is unlimited
+    #[arg(long)]
+    messages: Option<u64>,
+    /// Recipients it has never written to; 0 is unlimited
+    #[arg(long)]
+    strangers: Option<u64>,
+    /// What the configuration says
+    #[arg(long, conflicts_with_all = ["messages", "strangers"])]
+    default: bool,
+}
+
 /// Which recipients.
 #[derive(Debug, Args)]
 pub(super) struct Which {
@@ -103,6 +119,48 @@ pub(super) fn run(command: Command, context: &Context) -> Result {
             Ok(())
         }
     }
+}
+
+/// Shows, and sets where it is said, what an account may send.
+pub(super) fn sending(target: &mut Target, sending: Sending, json: bool) -> Result {
+    let ask = |target: &mut Target, set| {
+        target.ask(&Request::Queue(admin::Request::Limits {
+            address: sending.address.clone(),
+            set,
+        }))
+    };
+    let mut shown = ask(target, None)?.value;
+    if sending.default || sending.messages.is_some() || sending.strangers.is_some() {
+        // What is not named stays as it is.
+        let own = |key: &str| {
+            shown
+                .get(key)
+                .and_then(Value::as_u64)
+                .filter(|_| !sending.default)
+        };
+        let limits = admin::Limits {
+            messages: sending.messages.or(own("messages")),
+            strangers: sending.strangers.or(own("strangers")),
+        };
+        shown = ask(target, Some(limits))?.value;
+    }
+    if json {
+        say!("{shown:#}");
+        return Ok(());
+    }
+    for (what, key) in [("messages", "messages"), ("new recipients", "strangers")] {
+        let limit = match shown.get(key).and_then(Value::as_u64) {
+            None => "as configured".to_owned(),
+            Some(0) => "unlimited".to_owned(),
+            Some(limit) => format!("at most {limit}"),
+        };
+        let sent = shown.get(format!("{key}_sent")).and_then(Value::as_u64);
+        say!(
+            "{what}: {} in the last 24 hours, {limit}",
+            sent.unwrap_or(0)
+        );
+    }
+    Ok(())
 }
 
 fn change(target: &mut Target, what: Change, chosen: Chosen, json: bool) -> Result {

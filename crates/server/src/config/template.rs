@@ -78,7 +78,7 @@ connections_per_network = 50
 # Recipients of one message.
 recipients = 1000
 # What an account may send to other servers in 24 hours: messages, and recipients it has never written to; 0 is unlimited.
-# `waxwing account limits` sets others for single accounts.
+# `waxwing account sending` sets others for single accounts.
 messages_per_day = 1000
 strangers_per_day = 200
 

@@ -93,7 +93,7 @@ impl Request {
             Request::Limits {
                 address,
                 set: Some(limits),
-            } => Some(format!("account limits {address} {limits:?}")),
+            } => Some(format!("account sending {address} {limits:?}")),
             _ => None,
         }
     }

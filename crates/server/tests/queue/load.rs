@@ -1,0 +1,114 @@
+//! Many messages, and destinations that are slow or gone.
+
+use std::time::{Duration, Instant};
+
+use testkit::server::Server;
+use testkit::sink::Sink;
+
+use super::*;
+
+/// F11: thousands of messages to a tarpit do not delay those for others.
+#[test]
+fn f11_a_tarpit_delays_nobody_else() {
+    let tarpit = Sink::new()
+        .delay("EHLO", Duration::from_secs(600))
+        .start()
+        .expect("tarpit");
+    let sink = Sink::new().start().expect("sink");
+    let route = |domain: &str, port: u16| {
+        format!("{{ domain = \"{domain}\", host = \"127.0.0.1\", port = {port}, tls = \"none\" }}")
+    };
+    let routes = format!(
+        "[{}, {}]",
+        route("tarpit.example", tarpit.port()),
+        route("*", sink.port())
+    );
+    let builder = Server::builder()
+        .setting("route", &routes)
+        .setting("limits.strangers_per_day", "0")
+        .setting("limits.messages_per_day", "0");
+    let server = started(builder);
+    let mut smtp = logged_in(&server, ALICE);
+    let baseline = round(&mut smtp, &sink, "before");
+    for n in 0..20 {
+        let to: Vec<String> = (0..100).map(|k| format!("<u{k}@tarpit.example>")).collect();
+        let to: Vec<&str> = to.iter().map(String::as_str).collect();
+        transaction(
+            &mut smtp,
+            "<alice@example.test>",
+            &to,
+            &message(&format!("t{n}")),
+        );
+    }
+    tarpit.wait(|sessions, _| !sessions.is_empty());
+    let beside = round(&mut smtp, &sink, "beside");
+    // Twice the baseline is the promise; below a quarter of a second the machine's other work decides.
+    let limit = (baseline * 2).max(Duration::from_millis(250));
+    assert!(
+        beside <= limit,
+        "{baseline:?} before, {beside:?} beside a tarpit"
+    );
+    assert!(tarpit.sessions().len() <= 4, "{}", tarpit.sessions().len());
+}
+
+/// The longest of some deliveries, from the end of DATA to the sink.
+fn round(smtp: &mut Connection, sink: &testkit::sink::Server, name: &str) -> Duration {
+    let mut longest = Duration::ZERO;
+    for n in 0..20 {
+        let before = sink.messages().len();
+        let to = format!("<u@{name}{n}.example>");
+        transaction(smtp, "<alice@example.test>", &[&to], &message(name));
+        let begun = Instant::now();
+        sink.wait(|_, messages| messages.len() > before);
+        longest = longest.max(begun.elapsed());
+    }
+    longest
+}
+
+/// F15 in small: with thousands queued a start is as quick as with none, and they go out.
+#[test]
+fn f15_a_long_queue_starts_at_once() {
+    let sink = Sink::new().start().expect("sink");
+    let builder = sending_to(&sink)
+        .setting("limits.strangers_per_day", "0")
+        .setting("queue.retry", "\"1h\"");
+    let mut server = started(builder);
+    let mut smtp = logged_in(&server, ALICE);
+    for n in 0..50 {
+        let to: Vec<String> = (0..100).map(|k| format!("<u@d{n}x{k}.example>")).collect();
+        let to: Vec<&str> = to.iter().map(String::as_str).collect();
+        transaction(
+            &mut smtp,
+            "<alice@example.test> HOLDFOR=3600",
+            &to,
+            &message(&format!("m{n}")),
+        );
+    }
+    server.kill().expect("kill");
+    let begun = Instant::now();
+    server.launch().expect("launch");
+    let mut connection = server.connect(server.ports().smtp).expect("connection");
+    connection.reply().expect("greeting");
+    let took = begun.elapsed();
+    // A second is the promise for a hundred thousand on a machine that does nothing else.
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    let memory = resident(&server);
+    assert!(memory < 256 << 20, "{memory} octets");
+    let stats = json(&server, &["queue", "stats"]);
+    assert_eq!(stats["recipients"], 5_000);
+    server
+        .cli(&["queue", "retry", "--domain", "d7x7.example"])
+        .expect("retry");
+    sink.wait_messages(1);
+    server.cli(&["queue", "remove", "--all"]).expect("remove");
+    empty(&server);
+}
+
+/// Octets of memory that the server has in use.
+fn resident(server: &Server) -> u64 {
+    let pid = server.pid().expect("a process");
+    let text = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+    kib.unwrap_or(0) << 10
+}
