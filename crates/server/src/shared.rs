@@ -39,6 +39,8 @@ pub struct Shared {
     pub tls: Tls,
     /// What signs our mail.
     pub signer: Signer,
+    /// What makes reverse-paths of forwarded mail ours.
+    pub srs: crate::sign::srs::Secret,
     /// Names.
     pub dns: Arc<Dns>,
     /// Keys of those who signed mail for us.
@@ -61,6 +63,7 @@ impl Shared {
         let (dns, roots) = (Arc::new(dns), Arc::<Roots>::default());
         Ok(Shared {
             http: Http::new(Arc::clone(&dns), Arc::clone(&roots)),
+            srs: crate::sign::srs::Secret::load(db.store())?,
             auth: Auth::new(db.clone(), config.auth.clone())?
                 .with_http(Http::new(Arc::clone(&dns), Arc::clone(&roots))),
             budget: Budget::new(config.limits.memory),

@@ -148,6 +148,8 @@ pub async fn receive(
         let (message, signatures) = sign::submission(shared, &additions, message, release).await;
         arrival.message = message;
         top.push_str(&signatures);
+    } else {
+        top.push_str(&forward::seal(shared, &arrival, &judgement));
     }
     top.push_str(&additions);
     let report = reports::receive::candidate(&arrival);

@@ -10,7 +10,8 @@ use store::{
     Timestamp, Tx,
 };
 
-use super::{Arrival, Path, forward};
+use super::forward::Sender;
+use super::{Arrival, Path, route};
 use crate::courier::{self, Action, Report, Told};
 use crate::judge::Judgement;
 use crate::pipeline::daily;
@@ -28,6 +29,8 @@ pub(super) struct Outbound {
 
 struct Outgoing {
     envelope: QueuedEnvelope,
+    /// The reverse-path, where it is not the sender's.
+    sender: Option<Sender>,
     /// Each with the place of its path.
     recipients: Vec<(usize, NewRecipient)>,
 }
@@ -49,15 +52,16 @@ impl Outbound {
         let known = is_known(shared, arrival, judgement);
         for (place, path) in arrival.recipients.iter().enumerate() {
             for remote in &path.remote {
-                let envelope = match (&arrival.submitter, remote.alias) {
+                let (envelope, sender) = match (&arrival.submitter, remote.alias) {
                     (None, true) => forwarded(shared, arrival, path, known, id, now),
-                    _ => own(shared, arrival, id, now),
+                    _ => (own(shared, arrival, id, now), None),
                 };
                 let recipient = (place, recipient(path, remote));
                 match messages.iter_mut().find(|m| m.envelope == envelope) {
                     Some(outgoing) => outgoing.recipients.push(recipient),
                     None => messages.push(Outgoing {
                         envelope,
+                        sender,
                         recipients: vec![recipient],
                     }),
                 }
@@ -100,6 +104,9 @@ impl Outbound {
                 .collect();
             if !recipients.is_empty() {
                 any = true;
+                if let Some(sender) = &outgoing.sender {
+                    sender.keep(tx)?;
+                }
                 tx.enqueue(content, &outgoing.envelope, &recipients)?;
             }
         }
@@ -173,17 +180,15 @@ fn forwarded(
     known: bool,
     id: &str,
     now: Timestamp,
-) -> QueuedEnvelope {
+) -> (QueuedEnvelope, Option<Sender>) {
     let from = arrival.from.to_string();
     let envelope = own(shared, arrival, id, now);
     if from.is_empty() {
-        return envelope;
+        return (envelope, None);
     }
-    let domain = path
-        .address
-        .rsplit_once('@')
-        .map_or("", |(_, domain)| domain);
-    let reverse_path = forward::sender(shared, &from, domain);
+    let domain = route::domain_of(&path.address);
+    let sender = Sender::new(shared, &from, domain, now);
+    let reverse_path = sender.address.clone();
     let report_to = match known {
         true if reverse_path == from => None,
         true => Some(from),
@@ -191,11 +196,12 @@ fn forwarded(
         false if domain.is_empty() => Some(String::new()),
         false => Some(format!("postmaster@{domain}")),
     };
-    QueuedEnvelope {
+    let envelope = QueuedEnvelope {
         reverse_path,
         report_to,
         ..envelope
-    }
+    };
+    (envelope, Some(sender))
 }
 
 fn recipient(path: &Path, remote: &super::Remote) -> NewRecipient {

@@ -9,7 +9,9 @@ use smtp::address::{Domain, ForwardPath};
 use smtp::reply::{self, Reply};
 use store::{AccountId, Resolution, Snapshot};
 
+use super::forward;
 use crate::shared::Shared;
+use crate::sign::srs;
 use crate::smtp::refusal;
 
 /// Whom an address reaches; one of the two is not empty.
@@ -33,12 +35,14 @@ pub struct Remote {
 }
 
 /// Who is behind `to`, or why mail for it is not taken. With a declared size, accounts that cannot hold it are full. Only
-/// those who may `relay` reach others than ours.
+/// those who may `relay` reach others than ours; a `bounce` (a message with the null reverse-path) also finds back to those
+/// whose mail we forwarded.
 pub async fn route(
     shared: &Shared,
     to: &ForwardPath,
     size: Option<u64>,
     relay: bool,
+    bounce: bool,
 ) -> Result<Routed, Reply> {
     if let ForwardPath::Mailbox(mailbox) = to
         && is_remote(shared, mailbox.domain())?
@@ -52,6 +56,17 @@ pub async fn route(
                 .ok_or(reply::BAD_RECIPIENT),
             false => Err(reply::RELAYING_DENIED),
         };
+    }
+    if let ForwardPath::Mailbox(mailbox) = to
+        && bounce
+        && srs::is_rewritten(mailbox.local())
+        && let Some(original) = forward::original(shared, mailbox.local())
+        && let Some(remote) = remote(original, true)
+    {
+        return Ok(Routed {
+            accounts: Vec::new(),
+            remote: vec![remote],
+        });
     }
     let address = match to {
         ForwardPath::Mailbox(mailbox) => mailbox.to_string(),
@@ -145,6 +160,11 @@ pub(super) fn is_full(
     Ok(account
         .quota
         .is_some_and(|quota| account.usage >= quota || account.usage.saturating_add(size) > quota))
+}
+
+/// What stands behind the last `@`; empty without one.
+pub(super) fn domain_of(address: &str) -> &str {
+    address.rsplit_once('@').map_or("", |(_, domain)| domain)
 }
 
 fn is_postmaster(address: &str) -> bool {

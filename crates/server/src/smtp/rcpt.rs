@@ -25,7 +25,11 @@ impl Handler {
             .as_ref()
             .and_then(|transaction| transaction.parameters.size);
         let relay = self.kind == Kind::Submission && self.identity.is_some();
-        let routed = route::route(&self.shared, &to, size, relay).await;
+        let bounce = self
+            .transaction
+            .as_ref()
+            .is_some_and(|transaction| transaction.from.mailbox().is_none());
+        let routed = route::route(&self.shared, &to, size, relay, bounce).await;
         match routed {
             Ok(routed) => {
                 self.daily(&routed)?;
