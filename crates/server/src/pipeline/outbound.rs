@@ -35,6 +35,9 @@ struct Outgoing {
     recipients: Vec<(usize, NewRecipient)>,
 }
 
+/// How a decision record calls the check of the reverse-path.
+const MAIL_FROM: &str = "MAIL FROM";
+
 /// Why a message is not taken: the account has sent enough for today.
 pub(super) type Enough = smtp::reply::Reply;
 
@@ -129,7 +132,12 @@ fn is_known(shared: &Shared, arrival: &Arrival, judgement: &Judgement) -> bool {
         || shared.config().smtp.trusts(arrival.peer.ip)
         || judgement.record.checks.iter().any(|check| {
             // DKIM says who wrote the message, not who gets its notifications; DMARC may rest on either.
-            check.name == "spf" && check.result == "pass"
+            check.name == "spf"
+                && check.result == "pass"
+                && check
+                    .inputs
+                    .iter()
+                    .any(|(name, scope)| name == "identity" && scope == MAIL_FROM)
         })
 }
 
