@@ -1,6 +1,6 @@
 //! A server from start to end: what is opened in which order, the signals, and the orderly end.
 //!
-//! Start: folder and lock, certificates, listeners, admin socket; the first failure ends the start and nothing has
+//! Start: folder and lock, certificates, admin socket, listeners; the first failure ends the start and nothing has
 //! been accepted. End (SIGTERM, SIGINT): no new connections, every session finishes its command and says goodbye,
 //! what is acknowledged is durable already; after [`GRACE`] the rest is cut.
 
@@ -153,12 +153,13 @@ async fn serve(config: Config, store: Store, ready: impl FnOnce()) -> Result<(),
     let mut hangup = signal(SignalKind::hangup())?;
     let folder = config.data.clone();
     let tls = Tls::load(&config.tls, &config.hostname)?;
+    // Before the listeners: whoever sees one of them finds the other too.
+    admin::serve(&folder, store.clone())?;
     let bound = config
         .listeners
         .iter()
         .map(Bound::new)
         .collect::<Result<Vec<_>, _>>()?;
-    admin::serve(&folder, store.clone())?;
     let dns = Dns::new(&config.dns)?;
     let opened = Shared::new(config, Db::new(store), tls, dns);
     let shared = Arc::new(opened.map_err(|error| Error::Store { folder, error })?);

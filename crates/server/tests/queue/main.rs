@@ -12,7 +12,9 @@ use testkit::connection::Connection;
 use testkit::server::{Builder, PASSWORD, Server};
 use testkit::sink;
 
+/// A user.
 pub const ALICE: &str = "alice@example.test";
+/// Another.
 pub const BOB: &str = "bob@example.test";
 
 /// How long a test waits for what must come.
