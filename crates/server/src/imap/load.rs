@@ -224,9 +224,7 @@ impl Loader {
         let dated = |attribute: &FetchAttribute| {
             matches!(
                 attribute,
-                FetchAttribute::InternalDate
-                    | FetchAttribute::SaveDate
-                    | FetchAttribute::ThreadId
+                FetchAttribute::InternalDate | FetchAttribute::SaveDate | FetchAttribute::ThreadId
             )
         };
         if self.plan.attributes.iter().any(dated) || text.len() > BATCH_OCTETS || !self.own {

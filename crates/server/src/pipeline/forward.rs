@@ -7,7 +7,7 @@
 use store::{Timestamp, Tx};
 
 use super::{Arrival, route};
-use crate::judge::{self, Judgement};
+use crate::judge::Judgement;
 use crate::shared::Shared;
 use crate::sign::{self, srs};
 
@@ -79,10 +79,11 @@ pub(super) fn seal(shared: &Shared, arrival: &Arrival, judgement: &Judgement) ->
         return String::new();
     };
     let domain = route::domain_of(&path.address);
-    let chain = match judgement.chain {
-        judge::Chain::None => sign::Chain::None,
-        judge::Chain::Pass => sign::Chain::Pass,
-        judge::Chain::Fail => sign::Chain::Fail,
-    };
-    sign::seal(shared, domain, &arrival.message, results.trim(), chain)
+    sign::seal(
+        shared,
+        domain,
+        &arrival.message,
+        results.trim(),
+        judgement.chain,
+    )
 }

@@ -9,11 +9,9 @@
 //! Limits: keys in memory, [`CACHED`].
 
 pub mod admin;
-#[allow(dead_code, reason = "forwarding needs the queue")]
 mod arc;
 pub mod key;
 mod signature;
-#[allow(dead_code, reason = "forwarding needs the queue")]
 pub mod srs;
 pub mod tend;
 
@@ -51,7 +49,6 @@ struct Order {
 
 /// The signatures of `domain` over a message of our own (a report, a DSN): header fields, to be put on top. Empty when
 /// the domain has no key. Call again after any change to the message.
-#[allow(dead_code, reason = "bounces and reports are signed by who makes them")]
 pub fn dkim(shared: &Shared, domain: &str, message: &[u8]) -> String {
     let subject = Subject { top: b"", message };
     order(shared, domain, None).map_or_else(String::new, |order| order.signatures(&subject))
@@ -93,7 +90,6 @@ pub async fn submission(
 
 /// The ARC set for a message that `domain`, one of ours, sends on: header fields, to be put on top. `results` is the value
 /// of our Authentication-Results over it. Empty when there is nothing to seal with, or nothing may be added.
-#[allow(dead_code, reason = "forwarding needs the queue")]
 pub fn seal(shared: &Shared, domain: &str, message: &[u8], results: &str, chain: Chain) -> String {
     let Some(order) = order(shared, domain, None) else {
         return String::new();
