@@ -13,7 +13,7 @@ use crate::db::{Db, workers};
 use crate::dns::Dns;
 use crate::http::Http;
 use crate::imap::Recent;
-use crate::judge::Keys;
+use crate::judge;
 use crate::roots::Roots;
 use crate::sessions::Sessions;
 use crate::sign::Signer;
@@ -43,8 +43,8 @@ pub struct Shared {
     pub srs: crate::sign::srs::Secret,
     /// Names.
     pub dns: Arc<Dns>,
-    /// Keys of those who signed mail for us.
-    pub keys: Keys,
+    /// What judging remembers.
+    pub judging: judge::State,
     /// Certificates that others are trusted by.
     pub roots: Arc<Roots>,
     /// The web.
@@ -73,7 +73,7 @@ impl Shared {
             db,
             tls,
             signer: Signer::default(),
-            keys: Keys::default(),
+            judging: judge::State::default(),
             dns,
             roots,
             ways: crate::courier::Ways::default(),

@@ -497,3 +497,52 @@ fn a36_questions_are_few() {
     let texts = asked.iter().filter(|(_, of)| *of == kind::TXT).count();
     assert!(texts <= 6, "{asked:?}");
 }
+
+/// What aggregate reports are made from: equal messages are one row, whoever gets no report has none.
+#[test]
+fn feedback_is_counted() {
+    let mut server = server(|builder| builder);
+    for _ in 0..2 {
+        accepted(&server, "a@good.example", &message("a@good.example", ""));
+    }
+    send(&server, "x@attack.example", &message("a@bad.example", ""));
+    server
+        .dns()
+        .txt("_dmarc.quiet.example", &["v=DMARC1; p=none"]);
+    accepted(&server, "x@quiet.example", &message("a@quiet.example", ""));
+    assert!(server.stop().expect("stop"));
+    let options = store::Options::default();
+    let store = store::Store::open(&server.data(), options).expect("open");
+    let rows = |domain: &'static str| {
+        let all = store.read(move |snapshot| {
+            let due = snapshot.feedback_due(i64::MAX, 100)?;
+            let days = due.iter().filter(|(_, of)| of == domain);
+            days.map(|(day, domain)| snapshot.feedback(*day, domain))
+                .collect::<store::Result<Vec<_>>>()
+        });
+        all.expect("read").concat()
+    };
+    let good = rows("good.example");
+    assert_eq!(good.iter().map(|row| row.count).sum::<u64>(), 2);
+    let facts: Value = serde_json::from_str(&good[0].facts).expect("JSON");
+    assert_eq!(
+        (&facts["disposition"], &facts["spf"], &facts["dkim"]),
+        (&"none".into(), &true.into(), &false.into())
+    );
+    assert_eq!(
+        (&facts["source"], &facts["header_from"]),
+        (&"127.0.0.1".into(), &"good.example".into())
+    );
+    let bad: Value = serde_json::from_str(&rows("bad.example")[0].facts).expect("JSON");
+    assert_eq!(
+        (&bad["disposition"], &bad["spf_results"][0]["result"]),
+        (&"reject".into(), &"none".into())
+    );
+    let policy: Value = serde_json::from_str(&rows("bad.example")[0].policy).expect("JSON");
+    assert_eq!(
+        (&policy["p"], &policy["rua"][0]),
+        (&"reject".into(), &"mailto:dmarc@bad.example".into())
+    );
+    assert_eq!(rows("quiet.example"), []);
+    store.close();
+}

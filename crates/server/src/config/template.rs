@@ -98,6 +98,21 @@ strangers_per_day = 200
 # Accounts that may set quotas over IMAP.
 #administrators = ["admin@{hostname}"]
 
+[reception]
+# What is done with mail from other servers: docs/judging.md. "obey" refuses what the policy of the author's domain
+# asks to refuse, and puts into Junk what it calls suspicious; "record" only writes down what was found.
+dmarc = "obey"
+# "strict" refuses messages whose From field programs could read differently; "accept" takes them.
+from = "strict"
+# What an SPF result of fail does where the author's domain says nothing: "record", "junk" or "reject".
+spf_fail = "record"
+# Networks whose mail is not judged (own relays), and domains whose ARC seals are believed (mailing lists).
+trusted = []
+trusted_arc = []
+# Days for which `waxwing explain` can tell why a message went where it went.
+record_days = 90
+refused_record_days = 14
+
 [dns]
 # Resolvers to ask; without them those of /etc/resolv.conf.
 #servers = ["127.0.0.1"]

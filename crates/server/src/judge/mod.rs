@@ -25,6 +25,7 @@ mod policy;
 mod record;
 mod results;
 pub mod spf;
+mod state;
 #[cfg(test)]
 mod table;
 #[cfg(test)]
@@ -32,11 +33,11 @@ mod vectors;
 mod words;
 
 pub use arc::Chain;
-pub use dkim::Keys;
 pub use options::{DmarcRule, FromRule, Network, Options, SpfRule};
 pub use record::{Check, Record};
+pub use state::State;
 
-use authenticate::authenticate;
+use authenticate::{Findings, authenticate};
 use smtp::reply::{self, Reply};
 use smtp::server::Kind;
 use store::{Decision, Timestamp, Tx};
@@ -47,6 +48,9 @@ use crate::shared::Shared;
 
 /// Seconds of a day.
 const DAY: i64 = 86_400;
+
+/// How often a signed message may come before it is noted: more than a family or an office has members.
+const REPLAYS: u32 = 20;
 
 /// What is to be done with a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -154,14 +158,41 @@ async fn authenticated(
             }
         }
     }
-    let (dns, keys) = (shared.dns.authenticator(), &shared.keys);
+    let Some(_turn) = shared.judging.turn().await else {
+        record.why = "Too many messages wait for the DNS; it may come again later.".to_owned();
+        judgement.verdict = Verdict::Defer(reply::BUSY);
+        return;
+    };
+    let (dns, keys) = (shared.dns.authenticator(), &shared.judging.keys);
     let author = author.ok();
     let findings = authenticate(dns, keys, arrival, header, author.as_ref()).await;
     judgement.chain = findings.arc.chain;
     judgement.fields = words::field(&findings, arrival, &config.hostname);
     let checks = words::checks(&findings, arrival.peer.ip);
     judgement.record.checks.extend(checks);
+    judgement
+        .record
+        .checks
+        .extend(replayed(&shared.judging, &findings));
     policy::decide(options, arrival, &findings, judgement);
+}
+
+/// A34: a signature that came often says nothing about who sends it now. Only what held is counted: the rest could be
+/// made up by anybody. It informs; a newsletter with one signature for all its readers looks the same.
+fn replayed(state: &State, findings: &Findings) -> Vec<Check> {
+    let held = findings
+        .dkim
+        .iter()
+        .filter(|one| one.outcome == dkim::Outcome::Pass);
+    let mut checks = Vec::new();
+    for one in held {
+        let before = state.replays(&one.domain, &one.selector, &one.mark);
+        if before >= REPLAYS {
+            let words = format!("The same signed message came {before} times before, of late.");
+            checks.push(Check::new("replay", "seen", words).with("domain", &one.domain));
+        }
+    }
+    checks
 }
 
 /// Why a message is not judged, if it is not.
