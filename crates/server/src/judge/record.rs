@@ -162,6 +162,13 @@ impl Check {
         self.inputs.push((name.to_owned(), cut(value.as_ref())));
         self
     }
+
+    /// The same check with a weight.
+    #[must_use]
+    pub fn weighing(mut self, weight: f32) -> Check {
+        self.weight = weight;
+        self
+    }
 }
 
 /// Not more than [`TEXT_LIMIT`] characters.
@@ -182,10 +189,7 @@ mod tests {
             id: "abc".into(),
             checks: vec![
                 Check::new("spf", "pass", "fine").with("client", "192.0.2.1"),
-                Check {
-                    weight: 2.5,
-                    ..Check::new("list", "listed", "x")
-                },
+                Check::new("list", "listed", "x").weighing(2.5),
             ],
             ..Record::default()
         };
