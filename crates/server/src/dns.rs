@@ -272,6 +272,7 @@ impl Dns {
     }
 
     /// The names of an address.
+    #[allow(dead_code, reason = "lists of senders ask for it")]
     pub async fn ptr(&self, ip: IpAddr) -> Result<Answer<String>, Error> {
         let name = text(&Name::from(ip));
         self.records(&name, RecordType::PTR, |data| match data {

@@ -10,12 +10,10 @@ mod config;
 mod courier;
 mod db;
 mod deflate;
-#[allow(dead_code, reason = "what is built on it comes next")]
 mod dns;
 mod doctor;
 mod drive;
 mod filter;
-#[allow(dead_code, reason = "what is built on it comes next")]
 mod http;
 mod imap;
 mod judge;
@@ -27,7 +25,6 @@ mod pop3;
 mod proxy;
 mod records;
 mod reports;
-#[allow(dead_code, reason = "what is built on it comes next")]
 mod roots;
 mod serve;
 mod sessions;

@@ -21,7 +21,6 @@ use crate::strangers::Rates;
 use crate::tls::Tls;
 
 /// The server's context.
-#[allow(dead_code, reason = "what is built on names and the web comes next")]
 pub struct Shared {
     config: RwLock<Arc<Config>>,
     /// The store.

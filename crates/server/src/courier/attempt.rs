@@ -77,14 +77,7 @@ pub async fn attempt(shared: &Arc<Shared>, job: &Job) -> Vec<Attempt> {
         report: false,
     };
     if tokio::time::timeout(PATIENCE, work.run()).await.is_err() {
-        let failure = Failure {
-            permanent: false,
-            status: "4.7",
-            why: "the servers were too slow".to_owned(),
-            reply: None,
-            flaw: None,
-            clear_helps: false,
-        };
+        let failure = Failure::new("4.7", "the servers were too slow");
         progress.note_all(shared.timestamp(), &Spot::default(), &failure, CONNECTION);
     }
     progress.finish(shared.timestamp())
@@ -549,14 +542,7 @@ impl Try<'_> {
             let Some(envelope) =
                 transaction::envelope(self.job, &recipients, connection, &message, now)
             else {
-                let failure = Failure {
-                    permanent: true,
-                    status: "1.3",
-                    why: "an address of the envelope is malformed".to_owned(),
-                    reply: None,
-                    flaw: None,
-                    clear_helps: false,
-                };
+                let failure = Failure::never("1.3", "an address of the envelope is malformed");
                 self.note(&spot, &failure);
                 return Used::Spoke;
             };
@@ -669,16 +655,9 @@ impl Try<'_> {
 }
 
 /// The message as the server can take it, or why it cannot.
-fn fits<'m>(job: &'m Job, connection: &Connection) -> Result<Cow<'m, [u8]>, Failure> {
+fn fits<'m>(job: &'m Job, connection: &Connection) -> Result<Cow<'m, [u8]>, Box<Failure>> {
     let offered = connection.offered();
-    let never = |status, why: &str| Failure {
-        permanent: true,
-        status,
-        why: why.to_owned(),
-        reply: None,
-        flaw: None,
-        clear_helps: false,
-    };
+    let never = |status, why: &str| Box::new(Failure::never(status, why));
     // RFC 2852 §4.1.4.1.
     let returned = |by: &store::DeliverBy| by.mode == DeliverByMode::Return;
     if job.envelope.deliver_by.as_ref().is_some_and(returned) && !offered.has("DELIVERBY") {

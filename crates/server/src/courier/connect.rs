@@ -52,7 +52,8 @@ pub(super) struct Failure {
 }
 
 impl Failure {
-    fn new(status: &'static str, why: impl Into<String>) -> Failure {
+    /// One that may be otherwise next time.
+    pub(super) fn new(status: &'static str, why: impl Into<String>) -> Failure {
         Failure {
             permanent: false,
             status,
@@ -60,6 +61,14 @@ impl Failure {
             reply: None,
             flaw: None,
             clear_helps: false,
+        }
+    }
+
+    /// One that will be so next time as well.
+    pub(super) fn never(status: &'static str, why: impl Into<String>) -> Failure {
+        Failure {
+            permanent: true,
+            ..Failure::new(status, why)
         }
     }
 
@@ -94,22 +103,10 @@ impl Failure {
             ),
             E::TimedOut | E::Closed => Failure::new("4.2", why),
             E::Malformed | E::Order => Failure::new("5.0", why),
-            E::BadContent => Failure {
-                permanent: true,
-                ..Failure::new("6.0", why)
-            },
-            E::NoUtf8 => Failure {
-                permanent: true,
-                ..Failure::new("6.7", why)
-            },
-            E::NoBinary => Failure {
-                permanent: true,
-                ..Failure::new("6.1", why)
-            },
-            E::TooBig(_) => Failure {
-                permanent: true,
-                ..Failure::new("3.4", why)
-            },
+            E::BadContent => Failure::never("6.0", why),
+            E::NoUtf8 => Failure::never("6.7", why),
+            E::NoBinary => Failure::never("6.1", why),
+            E::TooBig(_) => Failure::never("3.4", why),
         }
     }
 }

@@ -1,42 +1,52 @@
 //! A message made fit for a server that takes less than it needs.
+//!
+//! Invariant: what is signed as a part of a message is never changed (RFC 1847 §2.1); a signature over the whole (DKIM) breaks
+//! with the conversion, and a server that needs one knows no better.
 
 use std::borrow::Cow;
 
+use mime::write::edit::{ConvertError, to_seven_bit};
 use smtp::client::Capabilities;
 use store::BodyKind;
 
 use super::Job;
 use super::connect::Failure;
+use super::transaction::header;
 
 /// The message as this server can take it.
-pub(super) fn fit<'m>(job: &'m Job, offered: &Capabilities) -> Result<Cow<'m, [u8]>, Failure> {
+pub(super) fn fit<'m>(job: &'m Job, offered: &Capabilities) -> Result<Cow<'m, [u8]>, Box<Failure>> {
     let message: &[u8] = &job.message;
-    let binary = !is_text(message);
-    if binary
-        && job.envelope.body == BodyKind::Binary
-        && offered.has("BINARYMIME")
-        && offered.chunking
-    {
+    let text = is_text(message);
+    let declared = job.envelope.body == BodyKind::Binary;
+    if !text && declared && offered.has("BINARYMIME") && offered.chunking {
         return Ok(Cow::Borrowed(message));
     }
-    if !binary && (offered.eight_bit_mime || message.is_ascii()) {
+    if text && (offered.eight_bit_mime || message.is_ascii()) {
         return Ok(Cow::Borrowed(message));
     }
-    Err(refused(
-        "the message needs 8BITMIME, which the server does not offer",
-    ))
+    // RFC 6152 §3: converted, or returned.
+    match to_seven_bit(message) {
+        Ok(converted) if is_text(&converted) => Ok(Cow::Owned(converted)),
+        // 8BITMIME is about bodies. A header with raw octets is wrong with or without it, and arrives everywhere.
+        Err(ConvertError::Header) if text && body_is_ascii(message) => Ok(Cow::Borrowed(message)),
+        Ok(_) => Err(refused(
+            "the message has octets that no server takes without BINARYMIME",
+        )),
+        Err(error) => Err(refused(&format!(
+            "the server takes only 7-bit messages, and {error}"
+        ))),
+    }
 }
 
-fn refused(why: &str) -> Failure {
-    Failure {
-        permanent: true,
-        // RFC 3463 §3.7: conversion required but not supported.
-        status: "6.3",
-        why: why.to_owned(),
-        reply: None,
-        flaw: None,
-        clear_helps: false,
-    }
+fn body_is_ascii(message: &[u8]) -> bool {
+    message
+        .get(header(message).len()..)
+        .is_some_and(<[u8]>::is_ascii)
+}
+
+fn refused(why: &str) -> Box<Failure> {
+    // RFC 3463 §3.7: conversion required but not supported.
+    Box::new(Failure::never("6.3", why))
 }
 
 /// Whether a message can go without BINARYMIME: no NUL, no CR or LF alone.

@@ -262,7 +262,7 @@ mod tests {
             record(3, 1, 2, &Sha512::digest(&key)),
         ] {
             assert_eq!(
-                verdict(&[fitting.clone()], &chain, &["other.test"]),
+                verdict(std::slice::from_ref(&fitting), &chain, &["other.test"]),
                 Ok(()),
                 "{fitting:?}"
             );
@@ -294,13 +294,17 @@ mod tests {
                 record(2, 0, 0, der),
             ] {
                 assert_eq!(
-                    verdict(&[fitting.clone()], &chain, &names),
+                    verdict(std::slice::from_ref(&fitting), &chain, &names),
                     Ok(()),
                     "{fitting:?}"
                 );
                 // Any of the names will do.
                 assert_eq!(
-                    verdict(&[fitting.clone()], &chain, &["a.test", "mx.example.test"]),
+                    verdict(
+                        std::slice::from_ref(&fitting),
+                        &chain,
+                        &["a.test", "mx.example.test"]
+                    ),
                     Ok(())
                 );
                 assert_eq!(

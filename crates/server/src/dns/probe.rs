@@ -92,9 +92,8 @@ impl Probe {
 
 async fn ask(server: SocketAddr) -> Finding {
     for _ in 0..TRIES {
-        match tokio::time::timeout(PATIENCE, exchange(server)).await {
-            Ok(Ok(response)) => return judge(&response),
-            Ok(Err(_)) | Err(_) => {}
+        if let Ok(Ok(response)) = tokio::time::timeout(PATIENCE, exchange(server)).await {
+            return judge(&response);
         }
     }
     Finding::Unknown
