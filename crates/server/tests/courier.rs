@@ -10,7 +10,7 @@ use testkit::{PASSWORD, Server};
 fn server(sink: &sink::Server, more: impl FnOnce(Builder) -> Builder) -> Server {
     let builder = Builder::default()
         .setting("courier.port", &sink.port().to_string())
-        .setting("queue.retry_seconds", "1");
+        .setting("queue.retry", "\"1s\"");
     let server = more(builder).start().expect("a server");
     server.add_domain("here.test").expect("a domain");
     server.add_account("ann@here.test").expect("an account");

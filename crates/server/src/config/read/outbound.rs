@@ -2,7 +2,6 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
-use std::time::Duration;
 
 use hickory_resolver::proto::dnssec::TrustAnchors;
 use wire::sasl::Secret;
@@ -64,7 +63,7 @@ impl<'a> Reader<'a> {
 
     pub(super) fn courier(&mut self, top: &Table<'a>) -> CourierOptions {
         let mut courier = CourierOptions::default();
-        let Some(table) = self.table(top, "courier", &["port", "sources", "reply_seconds"]) else {
+        let Some(table) = self.table(top, "courier", &["port", "sources", "patience"]) else {
             return courier;
         };
         if let Some(port) = self.port(&table, "port") {
@@ -73,8 +72,8 @@ impl<'a> Reader<'a> {
         courier.sources = self.list(&table, "sources", "IP addresses of this machine", |text| {
             IpAddr::from_str(text).ok()
         });
-        if let Some(seconds) = self.integer(&table, "reply_seconds", 1..=3_600) {
-            courier.patience = Duration::from_secs(seconds);
+        if let Some(patience) = self.duration(&table, "patience") {
+            courier.patience = patience;
         }
         courier
     }
