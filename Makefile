@@ -45,6 +45,12 @@ peers:
 powercut: build
 	python3 tools/powercut/run.py
 
+.PHONY: lab
+
+# make lab      the built server among foreign ones in a network of its own (root, Debian 12); ONLY="NAME..." for some
+lab: build
+	/usr/bin/python3 tools/lab/run.py $(ONLY)
+
 # make soak     the same for hours: CUTS and KILLS say how often
 soak: build
 	CUTS=$${CUTS:-500} KILLS=$${KILLS:-200} python3 tools/powercut/run.py power kill
