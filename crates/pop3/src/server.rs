@@ -376,6 +376,11 @@ impl Session {
         }
     }
 
+    /// Whether nobody has logged in yet.
+    pub fn awaits_login(&self) -> bool {
+        !matches!(self.state, State::Transaction(_))
+    }
+
     /// The driver writes what is pending, then closes the connection.
     pub fn closed(&self) -> bool {
         matches!(self.state, State::Closed)

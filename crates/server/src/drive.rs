@@ -7,7 +7,7 @@
 //! Invariants: a handler runs alone with its session; replies of pipelined commands leave together; nothing is read
 //! while replies wait for a slow peer, so a session's memory is bounded by [`FLUSH_ABOVE`] plus its own limits.
 //!
-//! Limits: [`FLUSH_ABOVE`], [`WRITE_PATIENCE`], [`HANDSHAKE_PATIENCE`], [`PROGRESS_OCTETS`].
+//! Limits: [`FLUSH_ABOVE`], [`LOGIN_PATIENCE`], [`LAST_MESSAGE_PATIENCE`], [`WRITE_PATIENCE`], [`HANDSHAKE_PATIENCE`], [`PROGRESS_OCTETS`].
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -40,6 +40,14 @@ pub const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(30);
 /// minutes of patience it asks for 45 octets per second, which the worst of lines exceeds.
 const PROGRESS_OCTETS: usize = 8 * 1024;
 
+/// How long a connection may last without a login, however busily it talks: a thousand that say NOOP now and then would take
+/// the room of a thousand users. People at a terminal need a few minutes.
+const LOGIN_PATIENCE: Duration = Duration::from_secs(10 * 60);
+
+/// How long a client may go on with the message it was sending when the server was told to stop. Then it is told so; what
+/// follows must be over before the server ends.
+const LAST_MESSAGE_PATIENCE: Duration = Duration::from_secs(3);
+
 /// Chunks handed to one vectored write; the kernel takes up to 1,024, few replies have more than these.
 const WRITE_SLICES: usize = 64;
 
@@ -68,6 +76,14 @@ pub trait Session: Send {
     fn handle_timeout(&mut self);
     /// The server ends: says goodbye and closes once the current command is done.
     fn shutdown(&mut self);
+    /// Whether a user has yet to log in.
+    fn awaits_login(&self) -> bool {
+        false
+    }
+    /// The server has waited long enough since `shutdown`: says goodbye and closes, whatever is under way.
+    fn cut(&mut self) {
+        self.handle_timeout();
+    }
     /// Whether the connection ends once everything is transmitted.
     fn closed(&self) -> bool;
     /// TLS has begun.
@@ -352,6 +368,7 @@ async fn run<S: Session, H: Handler<S>>(link: &mut Link<S>, handler: &mut H) -> 
     let mut timer = pin!(sleep_until(Instant::now() + link.session.timeout()));
     let mut silence = Silence::new(&link.session);
     let mut told_to_stop = false;
+    let began = Instant::now();
     let mut unanswered = false;
     loop {
         if work(link, handler).await? {
@@ -365,6 +382,7 @@ async fn run<S: Session, H: Handler<S>>(link: &mut Link<S>, handler: &mut H) -> 
         if link.wake.is_stopping() && !told_to_stop {
             told_to_stop = true;
             link.session.shutdown();
+            silence.limit(Instant::now() + LAST_MESSAGE_PATIENCE);
             continue;
         }
         // A session takes no more commands while its output is full; now it has room.
@@ -375,12 +393,20 @@ async fn run<S: Session, H: Handler<S>>(link: &mut Link<S>, handler: &mut H) -> 
         if std::mem::take(&mut unanswered) {
             link.stream.acknowledge();
         }
+        if !told_to_stop {
+            let limit = link.session.awaits_login().then(|| began + LOGIN_PATIENCE);
+            silence.last = limit;
+        }
         match wait(link, timer.as_mut(), &mut silence).await? {
             Waited::Input => unanswered = true,
             Waited::Woken => {}
             Waited::End => return Ok(()),
             Waited::Silent => {
-                link.session.handle_timeout();
+                if told_to_stop {
+                    link.session.cut();
+                } else {
+                    link.session.handle_timeout();
+                }
                 silence.broken(&link.session);
             }
         }
@@ -424,6 +450,8 @@ enum Waited {
 struct Silence {
     deadline: Instant,
     octets: usize,
+    /// When patience ends however much the peer says.
+    last: Option<Instant>,
 }
 
 impl Silence {
@@ -431,11 +459,25 @@ impl Silence {
         Silence {
             deadline: Instant::now() + session.timeout(),
             octets: 0,
+            last: None,
         }
     }
 
     fn broken<S: Session>(&mut self, session: &S) {
-        *self = Silence::new(session);
+        *self = Silence {
+            last: self.last,
+            ..Silence::new(session)
+        };
+    }
+
+    /// Patience ends then, at the latest.
+    fn limit(&mut self, last: Instant) {
+        self.last = Some(last);
+    }
+
+    fn deadline(&self) -> Instant {
+        self.last
+            .map_or(self.deadline, |last| last.min(self.deadline))
     }
 
     fn received<S: Session>(&mut self, octets: usize, session: &S) {
@@ -451,8 +493,8 @@ async fn wait<S: Session>(
     mut timer: std::pin::Pin<&mut Sleep>,
     silence: &mut Silence,
 ) -> Result<Waited, Gone> {
-    if silence.deadline < timer.deadline() {
-        timer.as_mut().reset(silence.deadline);
+    if silence.deadline() < timer.deadline() {
+        timer.as_mut().reset(silence.deadline());
     }
     loop {
         let Link {
@@ -493,10 +535,10 @@ async fn wait<S: Session>(
             },
             () = wake.notify.notified() => return Ok(Waited::Woken),
             () = timer.as_mut() => {
-                if Instant::now() >= silence.deadline {
+                if Instant::now() >= silence.deadline() {
                     return Ok(Waited::Silent);
                 }
-                timer.as_mut().reset(silence.deadline);
+                timer.as_mut().reset(silence.deadline());
             }
         }
     }

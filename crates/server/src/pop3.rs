@@ -117,6 +117,10 @@ impl drive::Session for Session {
         self.inner.closed()
     }
 
+    fn awaits_login(&self) -> bool {
+        self.inner.awaits_login()
+    }
+
     fn tls_started(&mut self, tls: &TlsInfo) {
         self.inner
             .tls_started(offer(&self.shared, &self.peer, Some(tls), false));

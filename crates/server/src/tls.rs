@@ -82,10 +82,10 @@ impl Tls {
         Ok(())
     }
 
-    /// The configuration for a connection to `service`; LMTP has none.
+    /// The configuration for a connection to `service`.
     pub fn config(&self, service: Service) -> Option<Arc<ServerConfig>> {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
-        current.get(group(service)?).cloned()
+        current.get(group(service)).cloned()
     }
 }
 
@@ -98,11 +98,14 @@ fn configs(files: &TlsFiles) -> Result<Configs, Error> {
     };
     let mut configs = Configs::new();
     for service in Service::ALL {
-        let Some(group) = group(service).filter(|group| !configs.contains_key(group)) else {
+        let group = group(service);
+        if configs.contains_key(group) {
             continue;
-        };
+        }
         // Mail servers have certificates of their own kind, which prove nothing to us.
-        let clients = clients.clone().filter(|_| service != Service::Smtp);
+        let clients = clients
+            .clone()
+            .filter(|_| !matches!(service, Service::Smtp | Service::Lmtp));
         let mismatch = |error| Error::Mismatch {
             certificate: files.certificate.clone(),
             key: files.key.clone(),
@@ -124,14 +127,14 @@ fn configs(files: &TlsFiles) -> Result<Configs, Error> {
     Ok(configs)
 }
 
-/// Services that share tickets: the same protocol, with or without STARTTLS. LMTP has no TLS.
-fn group(service: Service) -> Option<&'static str> {
+/// Services that share tickets: the same protocol, with or without STARTTLS.
+fn group(service: Service) -> &'static str {
     match service {
-        Service::Smtp => Some("smtp"),
-        Service::Submission | Service::Submissions => Some("submission"),
-        Service::Imap | Service::Imaps => Some("imap"),
-        Service::Pop3 | Service::Pop3s => Some("pop3"),
-        Service::Lmtp => None,
+        Service::Smtp => "smtp",
+        Service::Submission | Service::Submissions => "submission",
+        Service::Imap | Service::Imaps => "imap",
+        Service::Pop3 | Service::Pop3s => "pop3",
+        Service::Lmtp => "lmtp",
     }
 }
 
@@ -279,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn services_have_their_own_names_and_lmtp_none() {
+    fn services_have_their_own_names() {
         let folder = tempfile::tempdir().unwrap();
         let tls = Tls::load(&TlsFiles::in_folder(folder.path()), "a.example.test").unwrap();
         assert_eq!(
@@ -290,7 +293,10 @@ mod tests {
             tls.config(Service::Smtp).unwrap().alpn_protocols,
             [b"smtp".to_vec()]
         );
-        assert!(tls.config(Service::Lmtp).is_none());
+        assert_eq!(
+            tls.config(Service::Lmtp).unwrap().alpn_protocols,
+            [b"lmtp".to_vec()]
+        );
     }
 
     /// A10: what one service gives out, another does not take; and no ticket outlives a change of what clients are asked.

@@ -1,4 +1,5 @@
-//! Addresses as the store compares them: lower case, NFC, a quoted local part only where it needs its quotes.
+//! Addresses as the store compares them: lower case, the local part in NFC and quoted only where it needs its quotes, the domain
+//! in A-labels, as the DNS has it.
 //!
 //! SMTP says that local parts may differ by case (RFC 5321 §2.4); every server that people use ignores it, and so does this one.
 
@@ -78,26 +79,33 @@ impl fmt::Display for Address {
 
 /// Normalises a domain name.
 pub(crate) fn domain(name: &str) -> Result<String> {
-    let name: String = name
-        .strip_suffix('.')
-        .unwrap_or(name)
-        .to_lowercase()
-        .nfc()
-        .collect();
+    let name = a_labels(name.strip_suffix('.').unwrap_or(name)).ok_or_else(|| invalid(name))?;
     let label = |label: &str| {
         (1..=63).contains(&label.len())
             && !label.starts_with('-')
             && !label.ends_with('-')
-            && label.chars().all(|c| {
-                c.is_alphanumeric()
-                    || c == '-'
-                    || (!c.is_ascii() && !c.is_control() && !c.is_whitespace())
-            })
+            && label
+                .bytes()
+                .all(|octet| octet.is_ascii_alphanumeric() || octet == b'-')
     };
     if name.len() <= DOMAIN && name.split('.').all(label) {
         Ok(name)
     } else {
         Err(invalid(&name))
+    }
+}
+
+/// RFC 5890 §2.3.2.1: `bücher.example` and `xn--bcher-kva.example` are one name. What calls itself an A-label and is none
+/// stays as it is: it may be in the DNS all the same.
+fn a_labels(name: &str) -> Option<String> {
+    let lower = name.to_ascii_lowercase();
+    if lower.is_ascii() && !lower.split('.').any(|label| label.starts_with("xn--")) {
+        return Some(lower);
+    }
+    match idna::domain_to_ascii(&lower) {
+        Ok(ascii) => Some(ascii),
+        Err(_) if lower.is_ascii() => Some(lower),
+        Err(_) => None,
     }
 }
 
@@ -163,6 +171,25 @@ mod tests {
             Address::parse("\"a b\"@x.org").unwrap().to_string(),
             "\"a b\"@x.org"
         );
+        // U-labels and A-labels of the same name, also where they are written otherwise.
+        for same in [
+            "bob@b\u{fc}cher.example",
+            "bob@xn--bcher-kva.example",
+            "Bob@B\u{dc}CHER.Example",
+            "bob@bu\u{308}cher.example",
+            "bob@XN--BCHER-KVA.example.",
+            "bob@b\u{fc}cher\u{3002}example",
+        ] {
+            assert_eq!(
+                Address::parse(same).unwrap().to_string(),
+                "bob@xn--bcher-kva.example",
+                "{same}"
+            );
+        }
+        assert_eq!(
+            domain("xn--zzzzzzzz.example").unwrap(),
+            "xn--zzzzzzzz.example"
+        );
         // NFD and NFC of the same name.
         assert_eq!(
             Address::parse("u\u{308}ber@x.org").unwrap(),
@@ -181,6 +208,10 @@ mod tests {
             "a..b@c",
             ".a@c",
             "a@-b",
+            "a@\u{fc}\u{200b} b",
+            "a@\u{ff0d}b",
+            "a@b\u{2024}\u{2024}c",
+            "a@b\u{200e}",
             "a@b..c",
             "a",
             "\"a@b",

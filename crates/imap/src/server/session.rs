@@ -133,6 +133,11 @@ impl Session {
         self.output.pending()
     }
 
+    /// Whether nobody has logged in yet.
+    pub fn awaits_login(&self) -> bool {
+        self.state == State::NotAuthenticated
+    }
+
     /// How long the client may be silent now.
     pub fn timeout(&self) -> Duration {
         let limits = &self.config.limits;

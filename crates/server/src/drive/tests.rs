@@ -13,6 +13,9 @@ struct Toy {
     output: VecDeque<Vec<u8>>,
     closed: bool,
     stopped: usize,
+    /// Goes on when it is told to end, until it is cut.
+    stubborn: bool,
+    stranger: bool,
 }
 
 impl Toy {
@@ -49,8 +52,17 @@ impl Session for Toy {
     }
     fn shutdown(&mut self) {
         self.stopped += 1;
-        self.say("bye\n");
+        if !self.stubborn {
+            self.say("bye\n");
+            self.closed = true;
+        }
+    }
+    fn cut(&mut self) {
+        self.say("cut\n");
         self.closed = true;
+    }
+    fn awaits_login(&self) -> bool {
+        self.stranger
     }
     fn closed(&self) -> bool {
         self.closed
@@ -70,6 +82,9 @@ impl Handler<Toy> for Echo {
     async fn handle(&mut self, link: &mut Link<Toy>, event: String) -> Result<Next, Gone> {
         match event.as_str() {
             "end" => link.session.closed = true,
+            "stay" => link.session.stubborn = true,
+            "login" => link.session.stranger = false,
+            "stranger" => link.session.stranger = true,
             "data" => {}
             "boom" => panic!("as the test wants"),
             "big" => {
@@ -246,4 +261,43 @@ async fn a_panic_ends_its_task_only() {
     other.say("fine\n").await;
     other.hear("fine\n").await;
     assert!(!other.task.is_finished());
+}
+
+/// Whoever does not log in has to go after a while, however much it says; whoever did may stay.
+#[tokio::test(start_paused = true)]
+async fn talk_without_a_login_ends() {
+    let mut run = start();
+    run.say("stranger\n").await;
+    let start = Instant::now();
+    while start.elapsed() + SILENCE < LOGIN_PATIENCE {
+        tokio::time::sleep(SILENCE / 2).await;
+        run.say("noop\n").await;
+        run.hear("noop\n").await;
+    }
+    run.say("login\nhere\n").await;
+    run.hear("here\n").await;
+    for _ in 0..4 {
+        tokio::time::sleep(SILENCE / 2).await;
+        run.say("noop\n").await;
+        run.hear("noop\n").await;
+    }
+    run.say("stranger\nhere\n").await;
+    run.hear("here\ntimeout\n").await;
+    run.hear_end().await;
+}
+
+/// What is under way when the server ends may end, for a moment.
+#[tokio::test(start_paused = true)]
+async fn what_does_not_end_with_the_server_is_cut() {
+    let mut run = start();
+    run.say("stay\nhere\n").await;
+    run.hear("here\n").await;
+    run.wake.stop();
+    let start = Instant::now();
+    tokio::time::sleep(LAST_MESSAGE_PATIENCE / 2).await;
+    run.say("more\n").await;
+    run.hear("more\n").await;
+    run.hear("cut\n").await;
+    assert!(start.elapsed() <= LAST_MESSAGE_PATIENCE + Duration::from_millis(100));
+    run.hear_end().await;
 }

@@ -346,6 +346,10 @@ impl drive::Session for Session {
     fn closed(&self) -> bool {
         Session::closed(self)
     }
+    fn awaits_login(&self) -> bool {
+        Session::awaits_login(self)
+    }
+
     fn tls_started(&mut self, tls: &TlsInfo) {
         for mechanism in tls.withdrawn() {
             self.withdraw(mechanism);

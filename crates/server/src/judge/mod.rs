@@ -33,7 +33,7 @@ mod vectors;
 mod words;
 
 pub use arc::Chain;
-pub use options::{DmarcRule, FromRule, Network, Options, SpfRule};
+pub use options::{DmarcRule, FromRule, Network, Options, SpfRule, is_private};
 pub use record::{Check, Record};
 pub use state::State;
 

@@ -31,8 +31,8 @@ pub(super) fn offered(kind: Kind, config: &Config, peer: &Peer, now: Timestamp) 
         future_release: future_release(config.submission.hold, now)
             .filter(|_| QUEUED && submission),
         priority: QUEUED,
-        // RFC 8689 §2: the session says it under TLS only. LMTP has none here.
-        require_tls: QUEUED && kind != Kind::Lmtp,
+        // RFC 8689 §2: the session says it under TLS only.
+        require_tls: QUEUED,
         rrvs: true,
         no_soliciting: (kind == Kind::Reception && !soliciting.is_empty())
             .then(|| soliciting.clone()),

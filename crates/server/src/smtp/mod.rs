@@ -39,6 +39,9 @@ type Verdict = Result<Accepted, Reply>;
 
 /// Serves one connection of an SMTP service until it ends.
 pub async fn serve(connection: Connection, shared: Arc<Shared>, service: Service) {
+    if service == Service::Smtp {
+        keep_waiting(&connection, &shared).await;
+    }
     let mut session = Session::new(config(&connection, &shared, service));
     if talks_first(&connection.stream) {
         // RFC 5321 §4.3.1: the client waits for the greeting. What it said is not even read.
@@ -82,6 +85,31 @@ fn config(connection: &Connection, shared: &Shared, service: Service) -> Config 
             recipients: config.limits.recipients,
             ..Limits::default()
         },
+    }
+}
+
+/// Lets a stranger wait a moment for the greeting, until it talks or has gone. Programs that only send do not listen either.
+async fn keep_waiting(connection: &Connection, shared: &Shared) {
+    let config = shared.config();
+    let ip = connection.peer.ip;
+    let known = crate::judge::is_private(ip)
+        || config.smtp.trusts(ip)
+        || config
+            .reception
+            .trusted
+            .iter()
+            .any(|network| network.contains(ip));
+    let Stream::Tcp(socket) = &connection.stream else {
+        return;
+    };
+    if known || config.smtp.greeting_delay.is_zero() {
+        return;
+    }
+    let mut octet = [0];
+    tokio::select! {
+        _ = socket.peek(&mut octet) => {}
+        () = tokio::time::sleep(config.smtp.greeting_delay) => {}
+        () = connection.wake.stopped() => {}
     }
 }
 
@@ -131,6 +159,14 @@ impl drive::Session for Session {
 
     fn is_progress(event: &Event) -> bool {
         !matches!(event, Event::Data(_))
+    }
+
+    fn awaits_login(&self) -> bool {
+        Session::awaits_login(self)
+    }
+
+    fn cut(&mut self) {
+        Session::cut(self);
     }
 
     fn tls_started(&mut self, tls: &TlsInfo) {

@@ -606,6 +606,21 @@ impl Session {
         self.stopping = true;
     }
 
+    /// Whether a user has yet to log in; other mail servers need not.
+    pub fn awaits_login(&self) -> bool {
+        self.config.kind == Kind::Submission && !self.authenticated
+    }
+
+    /// The server cannot wait any longer for what it waited for since [`Session::shutdown`]: the client is told so, in the
+    /// middle of its message if need be (RFC 5321 §3.8).
+    pub fn cut(&mut self) {
+        match self.phase {
+            Phase::Closed => {}
+            Phase::Handshake => self.close(),
+            _ => self.close_with(reply::SHUTTING_DOWN),
+        }
+    }
+
     /// The driver writes what is pending, then closes the connection.
     pub fn closed(&self) -> bool {
         matches!(self.phase, Phase::Closed)
