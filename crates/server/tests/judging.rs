@@ -546,3 +546,48 @@ fn feedback_is_counted() {
     assert_eq!(rows("quiet.example"), []);
     store.close();
 }
+
+/// Each attempt to deliver a message elsewhere is told with the rest.
+#[test]
+fn attempts_are_told() {
+    let sink = testkit::sink::Sink::new().start().expect("sink");
+    let route = format!(
+        "[{{ domain = \"*\", host = \"127.0.0.1\", port = {}, tls = \"none\" }}]",
+        sink.port()
+    );
+    let server = server(|builder| builder.setting("route", &route));
+    let mut smtp = server
+        .connect(server.ports().submission)
+        .expect("connection");
+    smtp.reply().expect("greeting");
+    smtp.smtp("EHLO client.example", 250).expect("EHLO");
+    let plain = wire::base64::encode(format!("\0{BOB}\0{PASSWORD}").as_bytes());
+    smtp.smtp(&format!("AUTH PLAIN {plain}"), 235)
+        .expect("AUTH");
+    smtp.smtp(&format!("MAIL FROM:<{BOB}>"), 250).expect("MAIL");
+    smtp.smtp("RCPT TO:<far@remote.example>", 250)
+        .expect("RCPT");
+    smtp.smtp("DATA", 354).expect("DATA");
+    let message = message(BOB, "Message-ID: <away@example.test>\r\n");
+    smtp.send(message.as_bytes()).expect("message");
+    smtp.smtp(".", 250).expect("end");
+    sink.wait_messages(1);
+    let begun = std::time::Instant::now();
+    let told = loop {
+        // The attempt is written down after the sink has answered.
+        let told = server
+            .cli(&["explain", "away@example.test"])
+            .expect("explain");
+        if told.contains("for <far@remote.example>: ") || begun.elapsed().as_secs() > 20 {
+            break told;
+        }
+        std::thread::yield_now();
+    };
+    assert!(told.contains("submitted by bob@example.test"), "{told}");
+    assert!(
+        told.contains("Judging (skipped): It was submitted by a user who logged in."),
+        "{told}"
+    );
+    assert!(told.contains(": for <far@remote.example>: "), "{told}");
+    assert!(told.contains("at 127.0.0.1"), "{told}");
+}

@@ -244,9 +244,16 @@ pub fn keep(tx: &mut Tx<'_>, judgement: &Judgement, options: &Options) -> store:
     if let Some((published, facts)) = &judgement.feedback {
         feedback::count(tx, published, facts)?;
     }
-    match kept(&judgement.record, options) {
-        Some(decision) => tx.record_decision(&decision),
-        None => Ok(()),
+    let Some(decision) = kept(&judgement.record, options) else {
+        return Ok(());
+    };
+    match tx.record_decision(&decision) {
+        // Nothing makes a record that large; if something did, the mail would matter more.
+        Err(store::Error::Limit(what)) => {
+            tracing::warn!(what, id = decision.trace_id, "no decision record");
+            Ok(())
+        }
+        kept => kept,
     }
 }
 
