@@ -39,7 +39,12 @@ fn unshown(names: &BTreeSet<String>, protocol: &str) -> Vec<String> {
     };
     names
         .iter()
-        .filter(|name| !words.contains(name.as_str()) && !elsewhere(name))
+        // What stands behind a number's equals sign is a setting.
+        .map(|name| match name.strip_prefix("APPENDLIMIT=") {
+            Some(_) => "APPENDLIMIT",
+            None => name,
+        })
+        .filter(|name| !words.contains(name) && !elsewhere(name))
         .map(|name| format!("{protocol}: {name}"))
         .collect()
 }

@@ -82,6 +82,11 @@ impl Parser<'_> {
     pub(super) fn search_program(&mut self) -> Parsed<(Charset, SearchKey)> {
         let mut charset = UTF_8;
         if self.cursor.eat_ignore_case(b"CHARSET ") {
+            // RFC 6855 §3: it could only contradict.
+            if self.context.enabled.utf8_accept {
+                let reply = Reply::bad("No CHARSET after ENABLE UTF8=ACCEPT");
+                return Err(Stop::Refused(reply));
+            }
             charset = self.charset()?;
             self.sp()?;
         }
@@ -299,7 +304,13 @@ impl Parser<'_> {
     fn search_leaf(&mut self, charset: Charset) -> Parsed<SearchKey> {
         use SearchKey as Key;
         if matches!(self.cursor.peek(), Some(b'0'..=b'9' | b'*' | b'$')) {
-            return self.sequence_set().map(Key::Sequence);
+            let set = self.sequence_set()?;
+            if self.context.enabled.uid_only && set != crate::SequenceSet::Saved {
+                // RFC 9586 §3.5
+                let reply = Reply::bad("Use UID and a set").with(Code::UidRequired);
+                return Err(Stop::Refused(reply));
+            }
+            return Ok(Key::Sequence(set));
         }
         let error = self.wrong("a search key");
         let not = |flag| Key::Not(Box::new(Key::Flag(flag)));

@@ -36,17 +36,12 @@ pub(super) struct Appending {
 
 impl Session {
     /// The text came to the octets of a message.
-    pub(super) fn begin_append(
-        &mut self,
-        tag: String,
-        outline: Box<Outline>,
-        literal: Literal,
-    ) -> Step {
+    pub(super) fn begin_append(&mut self, tag: String, outline: Outline, literal: Literal) -> Step {
         let number = outline.before.saturating_add(outline.append.messages.len());
         let mut appending = self.appending.take().unwrap_or_else(|| {
             Box::new(Appending {
                 tag: tag.clone(),
-                outline: (*outline).clone(),
+                outline: outline.clone(),
                 received: Vec::new(),
                 octets: 0,
                 number,
@@ -61,7 +56,7 @@ impl Session {
         appending.number = number;
         appending.octets = appending.octets.saturating_add(literal.size);
         appending.binary = literal.binary;
-        appending.outline = *outline;
+        appending.outline = outline;
         if let Some(reply) = self.refuses(&appending, literal) {
             let started = appending.started;
             self.refuse(&tag, &reply);
@@ -204,7 +199,7 @@ impl Session {
                 self.forget_text();
                 let tag = appending.tag.clone();
                 self.appending = Some(appending);
-                self.begin_append(tag, outline, literal)
+                self.begin_append(tag, *outline, literal)
             }
             Ok(_) => Step::Again,
             Err(stop) => {

@@ -160,7 +160,7 @@ impl Session {
             (Some(tag), Err(Stop::Literal(literal))) => self.begin_literal(&tag, literal),
             (Some(tag), Err(Stop::Message(outline, literal))) => {
                 self.forget_text();
-                self.begin_append(tag, outline, literal)
+                self.begin_append(tag, *outline, literal)
             }
             (tag, Err(stop)) => {
                 self.forget_text();
