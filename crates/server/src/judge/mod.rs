@@ -11,6 +11,7 @@
 //! comes from this machine, private and trusted networks is not judged unless the configuration wants it.
 
 pub mod admin;
+mod appearance;
 mod arc;
 mod authenticate;
 mod dkim;
@@ -146,6 +147,9 @@ async fn authenticated(
         Ok(author) => {
             let words = format!("It says that it is from {}.", author.addresses.join(", "));
             record.checks.push(Check::new("from", "pass", words));
+            record
+                .checks
+                .extend(appearance::check(&arrival.message, header));
         }
         Err(why) => {
             let words = format!("Programs may show different senders: {why}.");
