@@ -66,7 +66,7 @@ pub use queue::{
     Allowance, AttemptRecord, BodyKind, DeliverBy, DeliverByMode, Due, LastAttempt, Leased,
     LeasedRecipient, LoggedAttempt, NewRecipient, Notify as NotifyOn, Outcome, QueueChange,
     QueueFilter, QueueId, QueueItem, QueueRecipient, QueueState, QueueSums, QueueWatch,
-    QueuedEnvelope, Ret, Sent, Settlement, Taken, Turn, Verdict, Warned,
+    QueuedEnvelope, Ret, Sent, Settlement, Taken, Turn, ValidSince, Verdict, Warned,
 };
 pub use quota::{Resource, Usage};
 pub use report::{NewReport, Report, ReportRow, ReportSum};

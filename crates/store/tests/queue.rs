@@ -465,7 +465,10 @@ fn a28_queue_record_injection() {
             delay: true,
             ..NotifyOn::default()
         },
-        rrvs: Some(-1),
+        rrvs: Some(ValidSince {
+            at: -1,
+            anyway: true,
+        }),
     };
     let content = store.content(b"x");
     let (e, r) = (hostile.clone(), vec![recipient.clone()]);

@@ -564,7 +564,8 @@ impl Try<'_> {
         let now = self.now();
         for number in self.progress.pending() {
             let recipient = self.job.recipients.get(number);
-            if recipient.is_some_and(|recipient| recipient.rrvs.is_some()) {
+            let asked = recipient.and_then(|recipient| recipient.rrvs);
+            if asked.is_some_and(|since| !since.anyway) {
                 let outcome = Outcome::Failed {
                     status: "5.7.19".to_owned(),
                     why: "the address may have a new owner, which the server cannot tell"
@@ -585,10 +586,14 @@ impl Try<'_> {
     ) {
         let now = self.now();
         let dsn_relayed = connection.offered().has("DSN");
+        let by_relayed = connection.offered().has("DELIVERBY");
         for (number, verdict) in numbers.iter().zip(verdicts) {
             match verdict {
                 Ok(reply) => {
-                    let outcome = Outcome::Delivered { dsn_relayed };
+                    let outcome = Outcome::Delivered {
+                        dsn_relayed,
+                        by_relayed,
+                    };
                     self.progress
                         .settle(*number, spot.attempt(now, Some(&reply), outcome));
                 }

@@ -155,6 +155,11 @@ impl Destination {
         }
     }
 
+    /// An attempt takes long already.
+    pub(super) fn found_slow(&mut self) {
+        self.slow = true;
+    }
+
     /// When it may be asked again.
     pub(super) fn not_before(&self) -> Timestamp {
         self.not_before

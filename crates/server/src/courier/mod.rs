@@ -26,7 +26,7 @@ mod verify;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use store::{NotifyOn, QueueId, QueuedEnvelope, Timestamp};
+use store::{NotifyOn, QueueId, QueuedEnvelope, Timestamp, ValidSince};
 
 pub use attempt::{Ways, attempt, renew};
 
@@ -73,7 +73,7 @@ pub struct JobRecipient {
     /// `NOTIFY=`.
     pub notify: NotifyOn,
     /// `RRVS=` (RFC 7293).
-    pub rrvs: Option<Timestamp>,
+    pub rrvs: Option<ValidSince>,
 }
 
 /// What a try came to for one recipient.
@@ -102,6 +102,8 @@ pub enum Outcome {
     Delivered {
         /// Whether the peer took over what NOTIFY asks for (RFC 3461 §5.2.1).
         dsn_relayed: bool,
+        /// Whether the peer took over by when it is to be delivered (RFC 2852 §4.1.4).
+        by_relayed: bool,
     },
     /// Not now; tried again.
     Deferred {

@@ -9,9 +9,10 @@
 //! it on), or forgotten (nobody waits).
 //!
 //! A destination that is slow or down delays no other: each has its own attempts ([`Destination`]), and those that keep us
-//! waiting share half of all attempts and memory of their own.
+//! waiting share half of all attempts and memory of their own. Which they are shows soon: an attempt that takes long gives
+//! its place to others, and goes on beside them.
 //!
-//! Limits: [`DESTINATIONS`], [`AT_ONCE`], [`MEMORY`], [`ATTEMPT`]; the rest is configured.
+//! Limits: [`DESTINATIONS`], [`AT_ONCE`], [`MEMORY`], [`ATTEMPT`], [`MOST`]; the rest is configured.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::destination::{Destination, Sign};
+use super::destination::{Destination, SLOW, Sign};
 use super::settle::{self, Tried};
 use super::{Attempt, Job, JobRecipient, Outcome, attempt};
 use crate::budget::Budget;
@@ -46,6 +47,9 @@ const LEASE: Timestamp = 3_600;
 
 /// Messages of which time asks something, handled in one go.
 const ATTENTION: usize = 50;
+
+/// How many times the configured number of attempts may be under way when most of them are slow.
+const MOST: usize = 4;
 
 /// How often the clock of the messages is looked at when nothing else happens.
 const LOOK: Duration = Duration::from_secs(30);
@@ -112,12 +116,18 @@ async fn run(shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
     }
 }
 
-/// What a task reports at its end.
+/// What a task reports at its end. Without a number it was no attempt.
 struct Ended {
+    number: Option<u64>,
+    sign: Sign,
+}
+
+/// An attempt under way.
+struct Running {
     domain: Arc<str>,
+    begun: Instant,
+    /// Whether its destination keeps us waiting.
     bad: bool,
-    sign: Option<Sign>,
-    took: Duration,
 }
 
 struct Scheduler {
@@ -133,9 +143,13 @@ struct Scheduler {
     places: HashMap<Arc<str>, Place>,
     turns: u64,
     running: JoinSet<Ended>,
-    /// Attempts under way, and those of them for destinations that keep us waiting.
-    active: usize,
+    /// Attempts under way, the oldest first.
+    attempts: BTreeMap<u64, Running>,
+    /// Those of them for destinations that keep us waiting.
     bad: usize,
+    /// The oldest attempt that has not been found slow yet.
+    young: u64,
+    begun: u64,
     memory: Budget,
     bad_memory: Budget,
     attended: Option<Instant>,
@@ -162,8 +176,10 @@ impl Scheduler {
             places: HashMap::new(),
             turns: 0,
             running: JoinSet::new(),
-            active: 0,
+            attempts: BTreeMap::new(),
             bad: 0,
+            young: 0,
+            begun: 0,
             memory: Budget::new(memory),
             bad_memory: Budget::new(memory),
             attended: None,
@@ -214,6 +230,7 @@ impl Scheduler {
             }
             self.place(&domain, now);
         }
+        self.find_slow();
         self.attend(now).await;
         while self.begin_some(now).await {}
     }
@@ -225,7 +242,30 @@ impl Scheduler {
         let next = next.map_or(LOOK, |seconds| {
             Duration::from_secs(u64::try_from(seconds).unwrap_or(0).max(1))
         });
-        next.min(LOOK)
+        // Somebody may be found slow, and leave his place.
+        let longest = if self.ready.is_empty() {
+            LOOK
+        } else {
+            SLOW / 5
+        };
+        next.min(longest)
+    }
+
+    /// Attempts that have become slow leave their places to others.
+    fn find_slow(&mut self) {
+        while let Some((number, running)) = self.attempts.range_mut(self.young..).next() {
+            if running.begun.elapsed() < SLOW {
+                break;
+            }
+            self.young = number.saturating_add(1);
+            if !running.bad {
+                running.bad = true;
+                self.bad = self.bad.saturating_add(1);
+            }
+            if let Some(destination) = self.destinations.get_mut(&running.domain) {
+                destination.found_slow();
+            }
+        }
     }
 
     fn learn(&mut self, due: Due) {
@@ -338,7 +378,13 @@ impl Scheduler {
     /// Whose turn it is: the ready destinations in order, each with its share of what is free.
     fn turns(&mut self, now: Timestamp) -> Vec<(Arc<str>, Turn)> {
         let options = self.shared.config().queue.clone();
-        let free = options.concurrency.saturating_sub(self.active);
+        // Attempts that are slow do not count against the others, up to a number that the machine can bear.
+        let well = self.attempts.len().saturating_sub(self.bad);
+        let most = options.concurrency.saturating_mul(MOST);
+        let free = options
+            .concurrency
+            .saturating_sub(well)
+            .min(most.saturating_sub(self.attempts.len()));
         let mut left = free.min(AT_ONCE);
         let mut bad_left = (options.concurrency / 2).saturating_sub(self.bad);
         let share = left / self.ready.len().clamp(1, AT_ONCE);
@@ -385,8 +431,15 @@ impl Scheduler {
         };
         let bad = destination.is_bad();
         destination.begin(now);
-        self.active = self.active.saturating_add(1);
         self.bad = self.bad.saturating_add(usize::from(bad));
+        let number = self.begun;
+        self.begun = self.begun.saturating_add(1);
+        let running = Running {
+            domain: Arc::clone(domain),
+            begun: Instant::now(),
+            bad,
+        };
+        self.attempts.insert(number, running);
         let memory = if bad { &self.bad_memory } else { &self.memory };
         let work = Work {
             shared: Arc::clone(&self.shared),
@@ -396,13 +449,10 @@ impl Scheduler {
         };
         let domain = Arc::clone(domain);
         self.running.spawn(async move {
-            let begun = Instant::now();
             let sign = work.deliver(&domain).await;
             Ended {
-                domain,
-                bad,
+                number: Some(number),
                 sign,
-                took: begun.elapsed(),
             }
         });
     }
@@ -416,20 +466,22 @@ impl Scheduler {
                 return tracing::error!(%error, "a task of the courier failed");
             }
         };
-        let now = self.shared.timestamp();
-        let Some(sign) = ended.sign else {
+        let Some(running) = ended
+            .number
+            .and_then(|number| self.attempts.remove(&number))
+        else {
             return;
         };
-        self.active = self.active.saturating_sub(1);
-        self.bad = self.bad.saturating_sub(usize::from(ended.bad));
-        if let Some(destination) = self.destinations.get_mut(&ended.domain) {
+        let now = self.shared.timestamp();
+        self.bad = self.bad.saturating_sub(usize::from(running.bad));
+        if let Some(destination) = self.destinations.get_mut(&running.domain) {
             let jitter = u64::from_ne_bytes(crate::auth::random());
-            destination.end(sign, ended.took, now, jitter);
+            destination.end(ended.sign, running.begun.elapsed(), now, jitter);
         }
         for due in self.watch.take() {
             self.learn(due);
         }
-        self.place(&ended.domain, now);
+        self.place(&running.domain, now);
     }
 
     /// Does what time asks for: warnings, deadlines, giving up.
@@ -461,13 +513,10 @@ impl Scheduler {
                     let (shared, owner) = (Arc::clone(&self.shared), Arc::clone(&self.owner));
                     let memory = self.memory.clone();
                     self.running.spawn(async move {
-                        let begun = Instant::now();
                         settle::time_passed(&shared, &owner, &memory, leased).await;
                         Ended {
-                            domain: "".into(),
-                            bad: false,
-                            sign: None,
-                            took: begun.elapsed(),
+                            number: None,
+                            sign: Sign::Alive,
                         }
                     });
                 }
@@ -486,7 +535,7 @@ struct Work {
 
 impl Work {
     /// From the lease to its settlement.
-    async fn deliver(self, domain: &str) -> Option<Sign> {
+    async fn deliver(self, domain: &str) -> Sign {
         let Work {
             shared,
             owner,
@@ -500,7 +549,7 @@ impl Work {
             Err(why) => {
                 let tried = unsent(&leased, now, &why);
                 settle::settle(&shared, &owner, leased, Arc::from([]), tried).await;
-                return Some(Sign::Alive);
+                return Sign::Alive;
             }
         };
         let job = Job {
@@ -533,7 +582,7 @@ impl Work {
         };
         settle::settle(&shared, &owner, leased, message, attempts).await;
         drop(permit);
-        Some(sign)
+        sign
     }
 }
 

@@ -119,11 +119,16 @@ impl<'a> Settling<'a> {
     /// One recipient was tried.
     fn attempted(&mut self, recipient: &LeasedRecipient, attempt: Attempt, jitter: u64) {
         let outcome = match &attempt.outcome {
-            Outcome::Delivered { dsn_relayed: true } => store::Outcome::Delivered,
-            Outcome::Delivered { dsn_relayed: false } => store::Outcome::Relayed,
+            Outcome::Delivered {
+                dsn_relayed: true, ..
+            } => store::Outcome::Delivered,
+            Outcome::Delivered {
+                dsn_relayed: false, ..
+            } => store::Outcome::Relayed,
             Outcome::Deferred { .. } => store::Outcome::Deferred,
             Outcome::Failed { .. } => store::Outcome::Failed,
         };
+        let unwatched = self.is_unwatched(&attempt.outcome);
         let (status, why) = match &attempt.outcome {
             Outcome::Delivered { .. } => ("2.0.0".to_owned(), "accepted".to_owned()),
             Outcome::Deferred { status, why } | Outcome::Failed { status, why } => {
@@ -144,9 +149,10 @@ impl<'a> Settling<'a> {
         let attempts = recipient.attempts.saturating_add(1);
         let mut warned = recipient.warned;
         let verdict = match outcome {
-            store::Outcome::Relayed => {
+            store::Outcome::Relayed | store::Outcome::Delivered => {
                 // RFC 3461 §5.2.2: the peer will not tell, so we say how far it got.
-                if recipient.notify.success {
+                let asked = outcome == store::Outcome::Relayed && recipient.notify.success;
+                if asked || unwatched && !recipient.notify.never {
                     self.tell(recipient, Action::Relayed, &record, attempts, None);
                 }
                 Verdict::Done
@@ -162,7 +168,7 @@ impl<'a> Settling<'a> {
                 self.failed(recipient, &record, attempts);
                 Verdict::Done
             }
-            _ => Verdict::Done,
+            store::Outcome::Expired | store::Outcome::Removed => Verdict::Done,
         };
         self.settlements.push(Settlement {
             number: recipient.number,
@@ -170,6 +176,17 @@ impl<'a> Settling<'a> {
             verdict,
             warned,
         });
+    }
+
+    /// Whether the sender is told of the passing on because of a deadline: he wants a trace, or the peer knows nothing of the
+    /// deadline (RFC 2852 §4.1.4, §4.1.4.2).
+    fn is_unwatched(&self, outcome: &Outcome) -> bool {
+        let (Outcome::Delivered { by_relayed, .. }, Some(by)) = (outcome, self.envelope.deliver_by)
+        else {
+            return false;
+        };
+        let lost = !by_relayed && by.mode == DeliverByMode::Notify && self.now < by.at;
+        by.trace || lost
     }
 
     /// When it is tried again; None when it is too late for that.

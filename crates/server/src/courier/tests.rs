@@ -170,7 +170,13 @@ async fn a_message_reaches_the_server_of_its_domain() {
     let attempts = world.send(&job).await;
     assert_eq!(attempts.len(), 2);
     for one in &attempts {
-        assert_eq!(one.outcome, Outcome::Delivered { dsn_relayed: true });
+        assert!(matches!(
+            one.outcome,
+            Outcome::Delivered {
+                dsn_relayed: true,
+                ..
+            }
+        ));
         assert_eq!(one.peer.as_deref(), Some("mx.there.test"));
         assert_eq!(one.address, Some("127.0.0.1".parse().unwrap()));
         assert_eq!(one.reply.as_deref(), Some("250 2.0.0 stored"));
@@ -754,7 +760,13 @@ async fn what_a_server_cannot_take() {
     assert_eq!(told(&one), ("failed", "5.6.7"));
     // Only the domain is not ASCII: A-labels need no extension.
     let one = world.one(&job(&["bob@b\u{fc}cher.test"], MESSAGE)).await;
-    assert_eq!(one.outcome, Outcome::Delivered { dsn_relayed: false });
+    assert!(matches!(
+        one.outcome,
+        Outcome::Delivered {
+            dsn_relayed: false,
+            ..
+        }
+    ));
     let taken = plain.wait_messages(1);
     assert_eq!(taken[0].recipients, ["RCPT TO:<bob@xn--bcher-kva.test>"]);
     let mut utf8 = job(

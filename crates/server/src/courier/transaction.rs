@@ -103,6 +103,11 @@ pub(super) fn envelope(
         address => ReversePath::Mailbox(mailbox(address)?),
     };
     let to: Option<Vec<Mailbox>> = recipients.iter().map(|one| mailbox(&one.address)).collect();
+    // RFC 2852 §4.1.4.2: a server that knows nothing of the deadline tells at least of delays.
+    let asks_for_delays = !offered.has("DELIVERBY")
+        && own
+            .deliver_by
+            .is_some_and(|by| by.mode == DeliverByMode::Notify);
     let binary = own.body == BodyKind::Binary && offered.has("BINARYMIME") && offered.chunking;
     Some(Envelope {
         from,
@@ -135,27 +140,35 @@ pub(super) fn envelope(
             require_tls: own.require_tls,
             ..parameters::Mail::default()
         },
-        recipients: recipients.iter().map(|one| parameters_of(one)).collect(),
+        recipients: recipients
+            .iter()
+            .map(|one| parameters_of(one, asks_for_delays))
+            .collect(),
     })
 }
 
-fn parameters_of(recipient: &JobRecipient) -> parameters::Recipient {
+fn parameters_of(recipient: &JobRecipient, asks_for_delays: bool) -> parameters::Recipient {
     let mut found = parameters::Recipient::default();
     let notify = recipient.notify;
-    if notify.is_given() {
-        found.notify = Some(parameters::Notify {
+    found.notify = match notify.is_given() {
+        true => Some(parameters::Notify {
             success: notify.success && !notify.never,
             failure: notify.failure && !notify.never,
-            delay: notify.delay && !notify.never,
-        });
-    }
+            delay: (notify.delay || asks_for_delays) && !notify.never,
+        }),
+        false => asks_for_delays.then_some(parameters::Notify {
+            success: false,
+            failure: true,
+            delay: true,
+        }),
+    };
     found.original = recipient
         .original
         .as_deref()
         .and_then(parameters::Original::from_text);
-    found.valid_since = recipient.rrvs.map(|at| parameters::ValidSince {
-        at,
-        no_support: None,
+    found.valid_since = recipient.rrvs.map(|since| parameters::ValidSince {
+        at: since.at,
+        no_support: since.anyway.then_some(parameters::NoSupport::Continue),
     });
     found
 }

@@ -3,11 +3,11 @@
 //! Mail of our users goes where they say. Aliases lead elsewhere for anybody's mail; where a notification about such mail
 //! goes depends on how well we know its sender (A40): nobody who was only named in an envelope gets mail because of it.
 
-use smtp::parameters::{Body, ByMode, Return};
+use smtp::parameters::{Body, ByMode, NoSupport, Return};
 use smtp::server::Kind;
 use store::{
     BodyKind, Content, DeliverBy, DeliverByMode, NewRecipient, NotifyOn, QueuedEnvelope, Ret,
-    Timestamp, Tx,
+    Timestamp, Tx, ValidSince,
 };
 
 use super::forward::Sender;
@@ -237,7 +237,10 @@ fn recipient(path: &Path, remote: &super::Remote) -> NewRecipient {
         rrvs: asked
             .valid_since
             .filter(|_| !remote.alias)
-            .map(|since| since.at),
+            .map(|since| ValidSince {
+                at: since.at,
+                anyway: since.no_support == Some(NoSupport::Continue),
+            }),
         domain: remote.domain.clone(),
     }
 }

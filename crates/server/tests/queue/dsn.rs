@@ -341,3 +341,58 @@ fn a_deadline_brings_it_back_or_is_told() {
     assert!(String::from_utf8_lossy(&mail[0]).contains("Deliver-By-Date: "));
     assert_eq!(queued(&server).len(), 1);
 }
+
+/// RFC 2852 §4.1.4, §4.1.4.2: who is passed on to a server that knows nothing of the deadline, or with a trace, is told of.
+#[test]
+fn a_deadline_that_gets_lost_is_told() {
+    let sink = Sink::new().capabilities(&["DSN"]).start().expect("sink");
+    let server = started(sending_to(&sink));
+    let mut smtp = logged_in(&server, ALICE);
+    let from = "<alice@example.test> BY=3600;N";
+    let to = ["<n@x.example>", "<mute@x.example> NOTIFY=NEVER"];
+    transaction(&mut smtp, from, &to, &message("lost"));
+    let mail = inbox(&server, ALICE, 1);
+    let report = status(&mail[0]);
+    let one = only(&report);
+    assert_eq!(
+        (one.action.as_str(), one.final_recipient.as_str()),
+        ("relayed", "n@x.example")
+    );
+    let messages = sink.wait_messages(1);
+    assert!(messages[0].recipients[0].contains("NOTIFY=FAILURE,DELAY"));
+    assert!(messages[0].recipients[1].contains("NOTIFY=NEVER"));
+}
+
+/// RFC 6533: with addresses that only SMTPUTF8 carries, to a sender who uses it.
+#[test]
+fn international_addresses_are_told_as_they_are() {
+    let sink = Sink::new()
+        .capabilities(&["SMTPUTF8", "8BITMIME"])
+        .reply("RCPT", "550 5.1.1 kennt niemand: größe")
+        .start()
+        .expect("sink");
+    let server = started(sending_to(&sink));
+    let mut smtp = logged_in(&server, ALICE);
+    let from = "<alice@example.test> SMTPUTF8 BODY=8BITMIME";
+    let to = ["<jürgen@x.example> ORCPT=utf-8;j\\x{FC}rgen@x.example"];
+    transaction(&mut smtp, from, &to, &message("umlaut"));
+    let mail = inbox(&server, ALICE, 1);
+    let text = String::from_utf8_lossy(&mail[0]);
+    assert!(
+        text.contains("Content-Type: message/global-delivery-status"),
+        "{text}"
+    );
+    assert!(
+        text.contains("Final-Recipient: utf-8;jürgen@x.example\r\n"),
+        "{text}"
+    );
+    assert!(
+        text.contains("Original-Recipient: utf-8;jürgen@x.example\r\n"),
+        "{text}"
+    );
+    // Whoever did not ask for SMTPUTF8 gets ASCII: the domain in A-labels, what the server said without its umlauts.
+    let from = "<alice@example.test>";
+    transaction(&mut smtp, from, &["<u@x.example>"], &message("ascii"));
+    let mail = inbox(&server, ALICE, 2);
+    assert!(mail[1].is_ascii(), "{}", String::from_utf8_lossy(&mail[1]));
+}

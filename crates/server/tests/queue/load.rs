@@ -112,3 +112,42 @@ fn resident(server: &Server) -> u64 {
     let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
     kib.unwrap_or(0) << 10
 }
+
+/// F11 with more tarpits than attempts at a time, all unknown at first: whoever comes after them is sent to all the same.
+#[test]
+#[ignore = "waits until an attempt counts as slow: a quarter of a minute"]
+fn f11_many_tarpits_leave_places() {
+    let tarpit = Sink::new()
+        .delay("EHLO", Duration::from_secs(600))
+        .start()
+        .expect("tarpit");
+    let sink = Sink::new().start().expect("sink");
+    let route = |domain: &str, port: u16| {
+        format!("{{ domain = \"{domain}\", host = \"127.0.0.1\", port = {port}, tls = \"none\" }}")
+    };
+    let routes = format!(
+        "[{}, {}]",
+        route(".tarpit.example", tarpit.port()),
+        route("*", sink.port())
+    );
+    let builder = Server::builder()
+        .setting("route", &routes)
+        .setting("limits.strangers_per_day", "0")
+        .setting("queue.concurrency", "10");
+    let server = started(builder);
+    let mut smtp = logged_in(&server, ALICE);
+    let to: Vec<String> = (0..60)
+        .map(|n| format!("<u@d{n}.tarpit.example>"))
+        .collect();
+    let to: Vec<&str> = to.iter().map(String::as_str).collect();
+    transaction(&mut smtp, "<alice@example.test>", &to, &message("stuck"));
+    tarpit.wait(|sessions, _| sessions.len() >= 10);
+    transaction(
+        &mut smtp,
+        "<alice@example.test>",
+        &["<u@well.example>"],
+        &message("through"),
+    );
+    // As soon as the first of them are found slow, and long before any of them has ended.
+    sink.wait_messages(1);
+}

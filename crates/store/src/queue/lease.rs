@@ -83,7 +83,7 @@ impl Snapshot<'_> {
         ask: &Ask<'_>,
         after: i64,
         probes: &mut usize,
-    ) -> Result<Option<(QueueId, i64)>> {
+    ) -> Result<Option<(QueueId, i64, i8)>> {
         let mut lane = i64::MIN;
         while let Some(next) = self.next_lane(ask.domain, lane)? {
             lane = next;
@@ -101,7 +101,7 @@ impl Snapshot<'_> {
                         |row| Ok(QueueId(row.int(0)?)),
                     )?;
                     if let Some(found) = found {
-                        return Ok(Some((found, sender)));
+                        return Ok(Some((found, sender, lane as i8)));
                     }
                     from = sender;
                 }
@@ -174,12 +174,14 @@ impl Tx<'_> {
             ..Taken::default()
         };
         let mut probes = PROBES;
+        let mut urgent = 0;
         while taken.leased.len() < turn.messages {
-            let Some((id, sender)) = self.whose_turn(&ask, taken.after, &mut probes)? else {
+            let Some((id, sender, lane)) = self.whose_turn(&ask, taken.after, &mut probes)? else {
                 taken.next = self.due_later(&ask, &mut PROBES.clone())?;
                 return Ok(taken);
             };
             taken.after = sender;
+            urgent = lane;
             let sql = format!(
                 "SELECT {RECIPIENT} FROM queue_recipient WHERE queue_id = $1 AND domain = $2 AND due <= $3 \
                  AND (state = 0 OR state = 1 AND owner <> $4) ORDER BY number LIMIT $5"
@@ -191,7 +193,8 @@ impl Tx<'_> {
             )?;
             taken.leased.push(self.take(owner, until, id, recipients)?);
         }
-        taken.next = Some((0, self.now));
+        // Whoever is next is no more urgent than the last one.
+        taken.next = Some((urgent, self.now));
         Ok(taken)
     }
 
@@ -329,7 +332,7 @@ fn recipient(row: &dyn Row) -> Result<LeasedRecipient> {
         address: row.text(1)?.to_owned(),
         original: row.opt_text(2)?.map(str::to_owned),
         notify: Notify::from_bits(row.int(3)?),
-        rrvs: row.opt_int(4)?,
+        rrvs: ValidSince::from_columns(row.opt_int(4)?, row.int(3)?),
         domain: row.text(5)?.to_owned(),
         due: row.int(6)?,
         attempts: row.u32(7)?,

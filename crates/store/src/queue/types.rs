@@ -164,6 +164,27 @@ impl QueuedEnvelope {
     }
 }
 
+/// Since when a recipient must have had its address (RFC 7293).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ValidSince {
+    /// The time.
+    pub at: Timestamp,
+    /// Whether the message goes on where nobody can tell (`C`).
+    pub anyway: bool,
+}
+
+impl ValidSince {
+    /// Kept beside what NOTIFY asks for.
+    pub(crate) const ANYWAY: i64 = 16;
+
+    pub(crate) fn from_columns(at: Option<i64>, notify: i64) -> Option<ValidSince> {
+        at.map(|at| ValidSince {
+            at,
+            anyway: notify & ValidSince::ANYWAY != 0,
+        })
+    }
+}
+
 /// A recipient to be queued.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct NewRecipient {
@@ -174,7 +195,7 @@ pub struct NewRecipient {
     /// `NOTIFY=`.
     pub notify: Notify,
     /// `RRVS=` (RFC 7293).
-    pub rrvs: Option<Timestamp>,
+    pub rrvs: Option<ValidSince>,
     /// Where it is routed by: the domain in A-labels and lower case, or an address literal.
     pub domain: String,
 }
@@ -213,7 +234,7 @@ pub struct LeasedRecipient {
     /// `NOTIFY=`.
     pub notify: Notify,
     /// `RRVS=`.
-    pub rrvs: Option<Timestamp>,
+    pub rrvs: Option<ValidSince>,
     /// Its destination.
     pub domain: String,
     /// When it was due before the lease.
