@@ -235,6 +235,22 @@ pub(crate) fn append_rest(text: &[u8], context: Context<'_>, outline: Outline) -
     parser.append_rest(outline)
 }
 
+/// Reads search keys that stand alone, as a filter has them (RFC 5466 §4, `search-criteria`); texts are UTF-8.
+pub(crate) fn search_criteria(text: &[u8], limits: &Limits) -> Option<crate::SearchKey> {
+    let context = Context {
+        state: State::Selected,
+        utf8: true,
+        login: false,
+        enabled: Enabled::default(),
+        limits,
+    };
+    let mut parser = Parser {
+        cursor: Cursor::new(text),
+        context,
+    };
+    parser.search_keys(encoding_rs::UTF_8).ok()
+}
+
 impl<'a> Parser<'a> {
     fn after_tag(&mut self) -> (Option<&'static str>, Parsed<Command>) {
         let found = match self.sp().and_then(|()| self.command_name()) {

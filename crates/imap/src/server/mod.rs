@@ -16,5 +16,10 @@ pub use event::Event;
 pub use fetch::Fetch;
 pub use session::{Enabled, Found, Session, State};
 
+/// Reads search keys that stand alone, as a filter has them (RFC 5466 §3.2); `None` for anything else.
+pub fn search_criteria(text: &[u8], limits: &Limits) -> Option<crate::SearchKey> {
+    crate::parse::search_criteria(text, limits)
+}
+
 #[cfg(test)]
 mod tests;

@@ -101,8 +101,6 @@ capabilities! {
     ContextSearch = "CONTEXT=SEARCH",
     /// RFC 5267.
     ContextSort = "CONTEXT=SORT",
-    /// RFC 9394.
-    Partial = "PARTIAL",
     /// RFC 7377.
     MultiSearch = "MULTISEARCH",
     /// RFC 6203.

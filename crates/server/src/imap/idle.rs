@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use ::imap::Reply;
 
+use super::search::context;
 use super::selected::Expunges;
 use super::{Imap, Link};
 use crate::drive::{Gone, Wake};
@@ -39,6 +40,7 @@ pub async fn begin(imap: &mut Imap, link: &mut Link) -> Result<(), Gone> {
         );
         selected.recheck(&imap.shared.db, link);
         selected.sync(link, Expunges::Told).await?;
+        context::tell(imap, link).await?;
     }
     Ok(())
 }
@@ -50,6 +52,7 @@ pub async fn tell(imap: &mut Imap, link: &mut Link) -> Result<(), Gone> {
     {
         selected.recheck(&imap.shared.db, link);
         selected.sync(link, Expunges::Told).await?;
+        context::tell(imap, link).await?;
     }
     Ok(())
 }
@@ -61,6 +64,7 @@ pub async fn end(imap: &mut Imap, link: &mut Link) -> Result<(), Gone> {
         selected.idle_rights = None;
         selected.recheck(&imap.shared.db, link);
         selected.sync(link, Expunges::Told).await?;
+        context::tell(imap, link).await?;
     }
     link.session.complete(Reply::ok("idled"));
     Ok(())

@@ -86,6 +86,15 @@ impl Names {
     }
 }
 
+/// All mailboxes that an account may list, by name, and the names it has subscribed to.
+pub fn places(
+    snapshot: &Snapshot<'_>,
+    account: AccountId,
+) -> ::store::Result<(BTreeMap<String, Place>, BTreeSet<String>)> {
+    let names = Names::read(snapshot, account)?;
+    Ok((names.mailboxes, names.subscribed))
+}
+
 /// LIST.
 pub async fn list(imap: &mut Imap, link: &mut Link, list: List) -> Answer {
     if list.asks_delimiter() {

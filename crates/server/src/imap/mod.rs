@@ -77,6 +77,8 @@ pub struct Imap {
     arriving: append::Arriving,
     /// HIGHESTMODSEQ was told when the client showed that it knows mod-sequences (RFC 7162 §3.1).
     condstore: bool,
+    /// What texts are compared with (RFC 5255 §4.7).
+    collation: search::fold::Collation,
 }
 
 /// Serves one connection to its end.
@@ -90,6 +92,7 @@ pub async fn serve(connection: Connection, shared: Arc<Shared>, service: Service
         selected: None,
         arriving: append::Arriving::default(),
         condstore: false,
+        collation: search::fold::Collation::default(),
     };
     drive::drive(connection, session, imap).await;
 }
@@ -204,6 +207,11 @@ impl Imap {
             Command::Thread { algorithm, search } => {
                 search::thread::thread(self, link, algorithm, search).await
             }
+            Command::Esearch { sources, search } => {
+                search::multi::esearch(self, link, sources, search).await
+            }
+            Command::CancelUpdate(tags) => search::context::cancel(self, &tags),
+            Command::Comparator(wanted) => search::comparator::comparator(self, link, &wanted),
             Command::Fetch {
                 uid,
                 set,
@@ -245,6 +253,9 @@ impl Imap {
         };
         if let Some(selected) = &mut self.selected {
             selected.sync(link, after).await?;
+            search::context::tell(self, link).await?;
+        }
+        if let Some(selected) = &self.selected {
             // RFC 7162 §3.2.7, RFC 6851 §4.4: what the client knows now.
             if removes
                 && reply.status == Status::Ok

@@ -19,6 +19,7 @@ use ::store::{
 use super::Link;
 use super::access::Place;
 use super::error::{self, Failure};
+use super::search::context::Contexts;
 use crate::db::Db;
 use crate::drive::Gone;
 
@@ -106,6 +107,8 @@ pub struct Selected {
     pub idle: Option<Subscription>,
     /// Wakes it when its rights may have changed.
     pub idle_rights: Option<Subscription>,
+    /// Results whose changes the client is told.
+    pub contexts: Contexts,
     /// Names of the keywords in `told`, by bit.
     keywords: Vec<Flag>,
 }
@@ -127,6 +130,7 @@ impl Selected {
             known_modseq,
             saved: Vec::new(),
             idle: None,
+            contexts: Contexts::default(),
             idle_rights: None,
             keywords: Vec::new(),
         };
@@ -288,6 +292,7 @@ impl Selected {
         if next.len() == newest.len() {
             self.known_modseq = newest.highest_modseq();
         }
+        self.contexts.before(link, &diff);
         self.told = next;
         for expunged in diff.expunged.chunks(EXPUNGES) {
             let gone = expunged.iter().map(|gone| (gone.seq, gone.uid));
@@ -318,6 +323,7 @@ impl Selected {
             fetch.end();
             link.flush_if_full().await?;
         }
+        self.contexts.after(&self.told, &diff);
         Ok(())
     }
 

@@ -6,15 +6,19 @@
 //!
 //! SORT and THREAD search first and then load what they compare ([`keys`]). Limits are in [`run`].
 
+pub mod comparator;
 mod compile;
 pub mod content;
+pub mod context;
 pub mod digest;
 pub mod envelope;
 pub mod eval;
+mod filter;
 pub mod fold;
 pub mod fuzzy;
 pub mod index;
 mod keys;
+pub mod multi;
 mod run;
 pub mod sort;
 mod subject;
@@ -34,14 +38,18 @@ use compile::Against;
 use run::Hit;
 
 /// Searches, answers in the form the client asked for, and saves the result if it asked for that.
-pub async fn search(imap: &mut Imap, link: &mut Link, search: Search) -> Answer {
-    let hits = match find(imap, &search).await {
+pub async fn search(imap: &mut Imap, link: &mut Link, mut search: Search) -> Answer {
+    context::check_tag(imap.selected()?, link, &search)?;
+    let hits = match find(imap, &mut search).await {
         Ok((hits, _)) => hits,
         Err(failure) => return Err(failed(imap, &search, failure)),
     };
+    let collation = imap.collation;
     let selected = imap.selected()?;
     let order: Vec<usize> = (0..hits.len()).collect();
     answer(selected, link, &search, &hits, &order, false);
+    let members = hits.iter().map(|hit| hit.uid).collect();
+    context::follow(selected, link, &search, &[], collation, members);
     Ok(Reply::ok("searched"))
 }
 
@@ -55,15 +63,21 @@ fn failed(imap: &mut Imap, search: &Search, failure: error::Failure) -> error::F
     failure
 }
 
-/// Finds the messages of the selected mailbox; and the working time that took.
-async fn find(imap: &mut Imap, search: &Search) -> Result<(Vec<Hit>, Duration), error::Failure> {
+/// Finds the messages of the selected mailbox; and the working time that took. Filters are put into the search.
+async fn find(
+    imap: &mut Imap,
+    search: &mut Search,
+) -> Result<(Vec<Hit>, Duration), error::Failure> {
+    let key = std::mem::replace(&mut search.key, SearchKey::All);
+    search.key = filter::expand(imap, key).await?;
     let now = imap.shared.timestamp();
+    let collation = imap.collation;
     let selected = imap.selected()?;
     let key = Against {
         told: &selected.told,
         saved: &selected.saved,
         now,
-        collation: fold::Collation::default(),
+        collation,
     }
     .compile(&search.key)?;
     let told = Arc::clone(&selected.told);

@@ -13,7 +13,7 @@ use ::store::{SearchColumn, ViewSnapshot};
 use super::fold::Collation;
 use super::keys::{self, Keys, Wanted};
 use super::run::Hit;
-use super::{answer, failed, find};
+use super::{answer, context, failed, find};
 use crate::imap::error::Failure;
 use crate::imap::{Answer, Imap, Link};
 use crate::shared::Shared;
@@ -23,21 +23,26 @@ pub async fn sort(
     imap: &mut Imap,
     link: &mut Link,
     criteria: &[SortCriterion],
-    search: Search,
+    mut search: Search,
 ) -> Answer {
-    let (hits, spent) = match find(imap, &search).await {
+    context::check_tag(imap.selected()?, link, &search)?;
+    let (hits, spent) = match find(imap, &mut search).await {
         Ok(found) => found,
         Err(failure) => return Err(failed(imap, &search, failure)),
     };
     let hits = Arc::new(hits);
-    let collation = Collation::default();
+    let collation = imap.collation;
     let told = Arc::clone(&imap.selected()?.told);
     let sorted = order(&imap.shared, &told, &hits, criteria, collation, spent).await;
     let order = match sorted {
         Ok(order) => order,
         Err(failure) => return Err(failed(imap, &search, failure)),
     };
-    answer(imap.selected()?, link, &search, &hits, &order, true);
+    let selected = imap.selected()?;
+    answer(selected, link, &search, &hits, &order, true);
+    let members = order.iter().filter_map(|at| hits.get(*at));
+    let members = members.map(|hit| hit.uid).collect();
+    context::follow(selected, link, &search, criteria, collation, members);
     Ok(Reply::ok("sorted"))
 }
 

@@ -16,7 +16,6 @@ use ::store::SearchColumn;
 
 use super::digest::Id;
 use super::find;
-use super::fold::Collation;
 use super::keys::{self, Keys, Wanted};
 use crate::imap::error;
 use crate::imap::{Answer, Imap, Link};
@@ -35,16 +34,16 @@ pub async fn thread(
     imap: &mut Imap,
     link: &mut Link,
     algorithm: ThreadAlgorithm,
-    search: Search,
+    mut search: Search,
 ) -> Answer {
-    let (hits, spent) = find(imap, &search).await?;
+    let (hits, spent) = find(imap, &mut search).await?;
     let hits = Arc::new(hits);
     let told = Arc::clone(&imap.selected()?.told);
     let wanted = Wanted {
         texts: vec![SearchColumn::Base],
         dates: true,
         threads: algorithm == ThreadAlgorithm::References,
-        collation: Collation::default(),
+        collation: imap.collation,
         ..Wanted::default()
     };
     let keys = keys::load(&imap.shared, &told, &hits, wanted, spent).await?;
