@@ -339,6 +339,7 @@ fn a29_a30_ambiguous_authors_are_refused() {
             code == 550 && text.contains("5.6.0"),
             "{from}: {code} {text}"
         );
+        assert_eq!(explained(&server, &id(&text))["decision"], "reject");
     }
     assert_eq!(asked(&server), Vec::new());
 }
@@ -512,7 +513,7 @@ fn feedback_is_counted() {
     accepted(&server, "x@quiet.example", &message("a@quiet.example", ""));
     assert!(server.stop().expect("stop"));
     let options = store::Options::default();
-    let store = store::Store::open(&server.data(), options).expect("open");
+    let store = store::Store::open(server.data(), options).expect("open");
     let rows = |domain: &'static str| {
         let all = store.read(move |snapshot| {
             let due = snapshot.feedback_due(i64::MAX, 100)?;

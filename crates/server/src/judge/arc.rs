@@ -76,6 +76,14 @@ pub async fn verify(signed: &Signed<'_>, dns: &MessageAuthenticator, keys: &Keys
     if message.as_headers.is_empty() && !message.has_arc_errors && message.ams_headers.is_empty() {
         return Verified::default();
     }
+    // RFC 8617 §5.2 (3): a seal without its signature; the library takes that for no chain.
+    if message.ams_headers.is_empty() && !message.has_arc_errors {
+        return Verified {
+            chain: Chain::Fail,
+            because: "a seal has no signature".to_owned(),
+            ..Verified::default()
+        };
+    }
     // A32: strict names before anything is asked.
     let sound =
         |domain: &str, selector: &str| name::ascii(domain).is_some() && name::is_name(selector);

@@ -205,7 +205,7 @@ async fn sender(dns: &impl Lookup, ip: IpAddr, arrival: &Arrival) -> Option<Iden
 impl Identity {
     fn nameless(written: &str) -> Identity {
         Identity {
-            domain: written.to_owned(),
+            domain: written.chars().take(255).collect(),
             verified: spf::Verified {
                 outcome: spf::Outcome::None,
                 because: "it is no domain name".to_owned(),

@@ -215,8 +215,8 @@ impl Verified {
     fn new(signature: &Signature, outcome: Outcome, because: impl Into<String>) -> Verified {
         let mark = signature.b.get(..6).unwrap_or(&signature.b);
         Verified {
-            domain: name::ascii(&signature.d).unwrap_or_else(|| signature.d.clone()),
-            selector: signature.s.clone(),
+            domain: name::ascii(&signature.d).unwrap_or_else(|| shown(&signature.d)),
+            selector: shown(&signature.s),
             algorithm: match signature.a {
                 Algorithm::RsaSha1 => "rsa-sha1",
                 Algorithm::RsaSha256 => "rsa-sha256",
@@ -247,6 +247,11 @@ fn serves_mail(record: &[u8]) -> bool {
         list.is_none_or(|(_, list)| list.split(':').any(|one| any.contains(&one.trim())))
     };
     names("s", &["*", "email"]) && names("h", &["sha256"])
+}
+
+/// What is no name may be of any length and letters, and is only shown.
+fn shown(written: &str) -> String {
+    written.chars().take(253).collect()
 }
 
 fn malformed(error: &Error) -> Verified {
@@ -355,7 +360,7 @@ fn reason(error: &Error) -> (Outcome, &'static str) {
         }
         Error::Crypto(_) => (
             Outcome::Fail,
-            "the header was changed after it was signed, or the key is another",
+            "the header was changed after it was signed, or the key is another or too short",
         ),
         _ => (Outcome::PermError, "its key cannot be read"),
     }

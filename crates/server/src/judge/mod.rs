@@ -157,7 +157,11 @@ async fn authenticated(
             // A29, A30: refused before anything is asked.
             if options.from == FromRule::Strict {
                 record.why = format!("It is refused because {why}.");
-                judgement.verdict = Verdict::Reject(reply::BAD_FROM);
+                let text = format!(
+                    "Message refused: it needs exactly one well-formed From field, but {why} (id {})",
+                    record.id
+                );
+                judgement.verdict = Verdict::Reject(reply::BAD_FROM.with_text(text));
                 return;
             }
         }

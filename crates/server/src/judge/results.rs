@@ -77,7 +77,8 @@ fn quoted(value: &str) -> String {
         if matches!(letter, '"' | '\\') {
             out.push('\\');
         }
-        out.push(letter);
+        // The message may not be one of RFC 6532.
+        out.push(if letter.is_ascii() { letter } else { '?' });
     }
     out.push('"');
     out
@@ -257,6 +258,7 @@ mod tests {
             let clean: String = value
                 .chars()
                 .filter(|letter| !letter.is_control())
+                .map(|letter| if letter.is_ascii() { letter } else { '?' })
                 .collect();
             assert_eq!(
                 read[0].property("smtp.mailfrom"),

@@ -104,6 +104,41 @@ async fn a_letter_signed_twice() {
     }
 }
 
+/// A33: the same letter signed with an RSA key of 512 bits, with SHA-1, and with `l=` over all of it.
+#[tokio::test]
+async fn a33_weak_keys_and_hashes() {
+    let message = crlf(include_bytes!("vectors/weak.eml"));
+    let records: Vec<(&str, &str)> = include_str!("vectors/weak.keys")
+        .lines()
+        .map(|line| line.split_once(' ').unwrap())
+        .collect();
+    let keys = keys(&records);
+    let (dkim, _) = verify(&message, &keys).await;
+    let of = |selector: &str, algorithm: &str| {
+        let mut found = dkim.iter().filter(|one| one.selector == selector);
+        found
+            .find(|one| one.algorithm == algorithm)
+            .map(|one| one.outcome)
+    };
+    assert_eq!(of("short", "rsa-sha256"), Some(Outcome::Fail), "{dkim:?}");
+    assert_eq!(of("quill", "rsa-sha1"), Some(Outcome::Policy), "{dkim:?}");
+    assert_eq!(of("quill", "rsa-sha256"), Some(Outcome::Pass), "{dkim:?}");
+    let longer = [message.as_slice(), b"<p>Pay here.</p>\r\n"].concat();
+    let (dkim, _) = verify(&longer, &keys).await;
+    assert!(
+        dkim.iter().all(|one| one.outcome != Outcome::Pass),
+        "{dkim:?}"
+    );
+    let text = String::from_utf8(message).unwrap();
+    // A signature of nothing: l=0.
+    let none = text.replace("l=", "l=0; n=");
+    let (dkim, _) = verify(none.as_bytes(), &keys).await;
+    assert!(
+        dkim.iter().all(|one| one.outcome != Outcome::Pass),
+        "{dkim:?}"
+    );
+}
+
 /// A file of the corpus of mail-auth: `name record` lines, an empty line, a message.
 fn with_keys(text: &str) -> (Keys, Vec<u8>) {
     let text = text.replace("\r\n", "\n");

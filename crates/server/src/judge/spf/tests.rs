@@ -147,6 +147,23 @@ fn a36_spf_limits() {
     assert_eq!(outcome(&hosts(11), "198.51.100.11"), Outcome::PermError);
 }
 
+/// A36: records as large as the DNS carries, and many of them.
+#[test]
+fn a36_spf_sizes() {
+    let terms: String = (0..4_000)
+        .map(|n| format!("ip4:198.51.{}.{} ", n / 250, n % 250))
+        .collect();
+    let large = format!("example.org TXT v=spf1 {terms}-all");
+    assert!(large.len() > 60_000);
+    assert_eq!(outcome(&large, "192.0.2.1"), Outcome::Fail);
+    let many: String = (0..100)
+        .map(|n| format!("example.org TXT text {n}\n"))
+        .collect();
+    assert_eq!(outcome(&many, "192.0.2.1"), Outcome::None);
+    let many: String = (0..100).map(|_| "example.org TXT v=spf1 +all\n").collect();
+    assert_eq!(outcome(&many, "192.0.2.1"), Outcome::PermError);
+}
+
 /// A36: many PTR names cost ten questions, not a thousand; long expansions and odd letters none.
 #[test]
 fn a36_spf_questions() {
