@@ -4,9 +4,11 @@ import base64
 import json
 import os
 import smtplib
+import socket
+import threading
 
 from messages import corpus, make
-from site_under_test import Failure, run
+from site_under_test import Failure, Waxwing, run
 
 # The Debian package is for the system's Python, which need not be the one that runs this.
 PYTHON = "/usr/bin/python3"
@@ -100,7 +102,79 @@ def after_rotation_the_new_keys_sign(site, report):
         check(report, "selectors", signed, pending if b"Subject: after" in message else active)
 
 
+class Sink:
+    """Takes mail from one server, and keeps it."""
+
+    def __init__(self):
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.messages = []
+        self.came = threading.Condition()
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.converse, args=(connection,), daemon=True).start()
+
+    def converse(self, connection):
+        with connection, connection.makefile("rwb") as stream:
+            def say(text):
+                stream.write(text.encode() + b"\r\n")
+                stream.flush()
+            say("220 sink.example")
+            for line in stream:
+                word = line[:4].upper().strip()
+                if word == b"DATA":
+                    say("354 go on")
+                    lines = []
+                    while (part := stream.readline()) not in (b".\r\n", b""):
+                        lines.append(part[1:] if part.startswith(b".") else part)
+                    with self.came:
+                        self.messages.append(b"".join(lines))
+                        self.came.notify_all()
+                if word == b"EHLO":
+                    say("250-sink.example\r\n250 8BITMIME")
+                else:
+                    say("221 bye" if word == b"QUIT" else "250 ok")
+
+    def message(self, number):
+        with self.came:
+            if not self.came.wait_for(lambda: len(self.messages) > number, 30):
+                raise Failure("nothing was forwarded")
+            return self.messages[number]
+
+    def close(self):
+        self.listener.close()
+
+
+def arc_chains_verify(_, report):
+    sink, forwarder = Sink(), Waxwing()
+    with open(forwarder.config, "a") as out:
+        out.write(f'route = [{{ domain = "*", host = "127.0.0.1", port = {sink.port} }}]\n')
+    forwarder.start()
+    try:
+        forwarder.add_domain("bench.test")
+        forwarder.add_account("keeper@bench.test")
+        forwarder.cli("alias", "add", "club@bench.test", "friend@remote.example")
+        dns = records(forwarder)
+        for number, (name, message) in enumerate(corpus("ann@sender.example", "club@bench.test").items()):
+            with smtplib.SMTP("127.0.0.1", forwarder.ports["smtp"]) as client:
+                options = [] if message.isascii() else ["BODY=8BITMIME"]
+                client.sendmail("ann@sender.example", ["club@bench.test"], message, options)
+            sealed = sink.message(number)
+            check(report, name, verify(sealed, dns, "arc")[0], "pass")
+            check(report, f"{name}, changed", verify(sealed + b"x\r\n", dns, "arc")[0], "fail")
+    finally:
+        forwarder.close()
+        sink.close()
+
+
 TESTS = [
+    arc_chains_verify,
     signatures_verify,
     missing_fields_are_added_under_the_signature,
     changes_are_noticed,

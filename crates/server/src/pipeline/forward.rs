@@ -34,7 +34,10 @@ impl Sender {
         });
         let rewritten = match own {
             true => None,
-            false => shared.srs.forward(from, domain, now),
+            // The one form of our name that every server takes.
+            false => shared
+                .srs
+                .forward(from, &mail_auth::common::to_a_label(domain), now),
         };
         match rewritten {
             Some(srs::Rewritten { address, keep }) => Sender { address, keep },
@@ -79,11 +82,11 @@ pub(super) fn seal(shared: &Shared, arrival: &Arrival, judgement: &Judgement) ->
         return String::new();
     };
     let domain = route::domain_of(&path.address);
-    sign::seal(
-        shared,
-        domain,
-        &arrival.message,
-        results.trim(),
-        judgement.chain,
-    )
+    let results = results.trim();
+    let seal = || sign::seal(shared, domain, &arrival.message, results, judgement.chain);
+    match arrival.message.len() < sign::LARGE {
+        true => seal(),
+        // Hashing takes its time; others go on meanwhile.
+        false => tokio::task::block_in_place(seal),
+    }
 }

@@ -30,7 +30,7 @@ use signature::{LIFETIME, Subject};
 const CACHED: usize = 10_000;
 
 /// Messages from this size on are hashed on a thread that may take its time.
-const LARGE: usize = 256 * 1024;
+pub const LARGE: usize = 256 * 1024;
 
 /// The keys in memory.
 #[derive(Default)]
