@@ -290,3 +290,97 @@ async fn talk(
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{DnsOptions, Dnssec};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    /// What a server answers, and what it was asked.
+    async fn asked(answer: String, body: usize) -> (Result<Response, Error>, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/path?x=1", listener.local_addr().unwrap());
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut question = Vec::new();
+            while !question.ends_with(b"\r\n\r\n") {
+                question.push(stream.read_u8().await.unwrap());
+            }
+            // The client hangs up where it has read enough.
+            let _ = stream.write_all(answer.as_bytes()).await;
+            String::from_utf8(question).unwrap()
+        });
+        let options = DnsOptions {
+            servers: vec!["127.0.0.1:9".parse().unwrap()],
+            dnssec: Dnssec::Off,
+            trust_anchor: None,
+        };
+        let http = Http::new(Arc::new(Dns::new(&options).unwrap()), Arc::default());
+        let limits = Limits {
+            body,
+            time: Duration::from_secs(10),
+        };
+        let answer = http.get(&url, limits).await;
+        (answer, server.await.unwrap())
+    }
+
+    #[tokio::test]
+    async fn one_question_one_answer() {
+        let (answer, question) = asked(
+            "HTTP/1.1 200 OK\r\nContent-Type: Text/Plain; charset=x\r\nContent-Length: 5\r\n\r\nhello".to_owned(),
+            5,
+        )
+        .await;
+        let answer = answer.unwrap();
+        assert_eq!(
+            (answer.status, answer.body.as_slice()),
+            (200, &b"hello"[..])
+        );
+        assert_eq!(answer.media_type(), "text/plain");
+        assert!(
+            question.starts_with("GET /path?x=1 HTTP/1.1\r\n"),
+            "{question}"
+        );
+        assert!(
+            question.to_lowercase().contains("\r\nhost: 127.0.0.1:"),
+            "{question}"
+        );
+    }
+
+    #[tokio::test]
+    async fn redirects_and_floods_end_there() {
+        let moved =
+            "HTTP/1.1 301 Moved\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n";
+        let (answer, _) = asked(moved.to_owned(), 10).await;
+        assert_eq!(answer.unwrap().status, 301);
+        let flood = format!("HTTP/1.1 200 OK\r\n\r\n{}", "x".repeat(100_000));
+        let (answer, _) = asked(flood, 65_536).await;
+        assert!(matches!(answer, Err(Error::TooLarge(65_536))), "{answer:?}");
+        let header = format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "x".repeat(100_000));
+        assert!(matches!(asked(header, 10).await.0, Err(Error::Http(_))));
+        let short = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx".to_owned();
+        assert!(matches!(asked(short, 10).await.0, Err(Error::Http(_))));
+    }
+
+    #[tokio::test]
+    async fn addresses_that_are_none() {
+        let options = DnsOptions {
+            servers: vec!["127.0.0.1:9".parse().unwrap()],
+            dnssec: Dnssec::Off,
+            trust_anchor: None,
+        };
+        let http = Http::new(Arc::new(Dns::new(&options).unwrap()), Arc::default());
+        let limits = Limits {
+            body: 1,
+            time: Duration::from_secs(10),
+        };
+        for url in ["", "ftp://a.test/", "/x", "https://", "http://a b/"] {
+            assert!(
+                matches!(http.get(url, limits).await, Err(Error::Url(_))),
+                "{url}"
+            );
+        }
+    }
+}

@@ -46,6 +46,8 @@ enum Act {
     Delay(Duration),
     /// Hangs up instead of an answer.
     Drop,
+    /// Says only this, without a line end, and hangs up.
+    Part(String),
     /// Answers, then resets the connection.
     ReplyAndReset(String),
 }
@@ -204,6 +206,11 @@ impl Sink {
     /// Hangs up instead of answering, this many times.
     pub fn drop_at_command(self, command: &str, times: usize) -> Sink {
         self.rule(command, Act::Drop, times)
+    }
+
+    /// Says only this instead of an answer, without a line end, and hangs up, this many times.
+    pub fn part_of_reply(self, command: &str, part: &str, times: usize) -> Sink {
+        self.rule(command, Act::Part(part.to_owned()), times)
     }
 
     /// Answers and resets the connection at once.
@@ -548,6 +555,10 @@ impl Talk {
             match act {
                 Act::Delay(time) => std::thread::sleep(time),
                 Act::Drop => return Err(hung_up()),
+                Act::Part(text) => {
+                    self.write(text.as_bytes())?;
+                    return Err(hung_up());
+                }
                 Act::Reply(text) => reply = text,
                 Act::ReplyAndReset(text) => (reply, reset) = (text, true),
             }

@@ -410,27 +410,73 @@ async fn a8_injection_behind_starttls() {
 /// F18: cut at every octet of the conversation, a message is delivered or tried again.
 #[tokio::test(flavor = "multi_thread")]
 async fn f18_cut_at_every_octet() {
-    let sink = Sink::new().start().unwrap();
-    let world = World::new(sink.port(), "").with_mx();
-    let conversation: usize = [
-        "EHLO mail.here.test",
-        "MAIL FROM:<a@here.test>",
-        "RCPT TO:<b@there.test>",
-        "DATA",
-    ]
-    .iter()
-    .map(|line| line.len() + 2)
-    .sum();
-    let octets = conversation + MESSAGE.len() + "..\r\n".len();
-    for cut in 0..=octets {
-        sink.now_drop_at_octet(cut);
-        let one = world.one(&simple()).await;
-        let (expected, taken) = match cut < octets {
-            true => ("deferred", 0),
-            false => ("delivered", 1),
+    for chunking in [false, true] {
+        let mut sink = Sink::new();
+        if chunking {
+            sink = sink.capability("CHUNKING");
+        }
+        let sink = sink.start().unwrap();
+        let world = World::new(sink.port(), "").with_mx();
+        let body = match chunking {
+            true => format!("BDAT {} LAST\r\n{MESSAGE}", MESSAGE.len()),
+            false => format!("DATA\r\n{MESSAGE}...\r\n"),
         };
-        assert_eq!(told(&one).0, expected, "{cut} of {octets}: {one:?}");
-        assert_eq!(sink.wait_messages(taken).len(), taken, "{cut} of {octets}");
+        let commands =
+            "EHLO mail.here.test\r\nMAIL FROM:<a@here.test>\r\nRCPT TO:<b@there.test>\r\n";
+        let mut octets = commands.len() + body.len();
+        if !chunking {
+            // One dot is stuffed, and "..." stands for it and the final one.
+            octets -= 1;
+        }
+        for cut in 0..=octets {
+            sink.now_drop_at_octet(cut);
+            let one = world.one(&simple()).await;
+            let (expected, taken) = match cut < octets {
+                true => ("deferred", 0),
+                false => ("delivered", 1),
+            };
+            assert_eq!(told(&one).0, expected, "{cut} of {octets}: {one:?}");
+            let messages = sink.wait_messages(taken);
+            assert_eq!(messages.len(), taken, "{cut} of {octets}");
+        }
+    }
+    // The other direction: half an answer is none.
+    let answer = "250 2.0.0 stored";
+    for length in 0..=answer.len() {
+        let part = &answer[..length];
+        let sink = Sink::new().part_of_reply(".", part, 1).start().unwrap();
+        let world = World::new(sink.port(), "").with_mx();
+        let one = world.one(&simple()).await;
+        assert_eq!(told(&one), ("deferred", "4.4.2"), "{part:?}");
+    }
+}
+
+/// F11: a server that is slower than patience is left, and costs no more than that.
+#[tokio::test(flavor = "multi_thread")]
+async fn f11_servers_that_are_slow() {
+    for command in ["CONNECT", "EHLO", "MAIL", "RCPT", "DATA", "."] {
+        let sink = Sink::new()
+            .capabilities(&[])
+            .delay(command, std::time::Duration::from_secs(4))
+            .start()
+            .unwrap();
+        // Behind the final dot the patience is twice as long.
+        let world = World::new(sink.port(), "").with_mx();
+        let config = Config {
+            courier: crate::config::CourierOptions {
+                patience: std::time::Duration::from_secs(1),
+                ..world.shared.config().courier.clone()
+            },
+            ..Config::clone(&world.shared.config())
+        };
+        world.shared.set_config(config);
+        let begun = std::time::Instant::now();
+        let one = world.one(&simple()).await;
+        assert_eq!(told(&one), ("deferred", "4.4.2"), "{command}: {one:?}");
+        assert!(
+            begun.elapsed() < std::time::Duration::from_secs(4),
+            "{command}"
+        );
     }
 }
 

@@ -268,3 +268,146 @@ impl<'a> Reader<'a> {
         u16::try_from(port).ok()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use crate::config::{Config, Dnssec, Error, Pattern, RouteTls};
+
+    const TOP: &str = "hostname = \"mail.example.org\"\ndata = \"data\"\n";
+
+    fn read(text: &str) -> Result<Config, String> {
+        Config::parse(&format!("{TOP}{text}\n"), Path::new("/etc/w/waxwing.toml")).map_err(
+            |error| match error {
+                Error::Wrong { mistakes, .. } => mistakes
+                    .iter()
+                    .map(|one| format!("{}: {}: {}", one.line, one.key, one.what))
+                    .collect::<Vec<_>>()
+                    .join("\n"),
+                error => error.to_string(),
+            },
+        )
+    }
+
+    #[test]
+    fn the_way_out() {
+        let plain = read("").unwrap();
+        assert_eq!(
+            (plain.dns.dnssec, plain.courier.port),
+            (Dnssec::Validate, 25)
+        );
+        let config = read(
+            "[dns]\nservers = [\"::1\", \"127.0.0.1:5353\"]\ndnssec = \"trust\"\n[courier]\nport = 2525\npatience = \"90s\"\nsources = [\"192.0.2.1\"]\n[[route]]\ndomain = \"*\"\nhost = \"relay.example\"\nuser = \"me\"\npassword = \"p\"\n[[route]]\ndomain = \".b\u{fc}cher.example\"\nhost = \"10.0.0.1\"\ntls = \"implicit\"",
+        )
+        .unwrap();
+        assert_eq!(
+            config.dns.servers,
+            [
+                "[::1]:53".parse().unwrap(),
+                "127.0.0.1:5353".parse().unwrap()
+            ]
+        );
+        assert_eq!(config.courier.patience.as_secs(), 90);
+        let [all, below] = config.routes.as_slice() else {
+            panic!("{:?}", config.routes)
+        };
+        assert_eq!(
+            (&all.domain, all.port, all.tls),
+            (&Pattern::All, 25, RouteTls::Required)
+        );
+        let inside = Pattern::Below("xn--bcher-kva.example".to_owned());
+        assert_eq!(
+            (&below.domain, below.port, below.tls),
+            (&inside, 465, RouteTls::Implicit)
+        );
+    }
+
+    #[test]
+    fn mistakes_on_the_way_out() {
+        let route = "[[route]]\ndomain = \"a.test\"\n";
+        for (text, key, what) in [
+            (
+                "[dns]\nservers = [\"ns.test\"]".to_owned(),
+                "dns.servers",
+                "IP addresses",
+            ),
+            (
+                "[dns]\ndnssec = \"on\"".to_owned(),
+                "dns.dnssec",
+                "\"validate\"",
+            ),
+            (
+                "[dns]\ntrust_anchor = \"/nonexistent\"".to_owned(),
+                "dns.trust_anchor",
+                "/nonexistent",
+            ),
+            (
+                "[courier]\nport = 0".to_owned(),
+                "courier.port",
+                "from 1 to 65535",
+            ),
+            (
+                "[courier]\npatience = \"soon\"".to_owned(),
+                "courier.patience",
+                "with its unit",
+            ),
+            ("[route]\nhost = \"x\"".to_owned(), "route", "[[route]]"),
+            (
+                "[[route]]\nhost = \"x\"".to_owned(),
+                "route.domain",
+                "is missing",
+            ),
+            (
+                format!("{route}{route}"),
+                "route.domain",
+                "has a route already",
+            ),
+            (format!("{route}port = 587"), "route.port", "needs a host"),
+            (
+                format!("{route}host = \"a:25\""),
+                "route.host",
+                "its port is route.port",
+            ),
+            (format!("{route}tls = \"maybe\""), "route.tls", "\"policy\""),
+            (
+                format!("{route}host = \"r.test\"\nuser = \"u\""),
+                "route.user",
+                "needs route.password",
+            ),
+            (
+                format!("{route}host = \"r.test\"\npassword = \"p\""),
+                "route.password",
+                "needs route.user",
+            ),
+            (
+                format!("{route}user = \"u\"\npassword = \"p\""),
+                "route.user",
+                "needs a host",
+            ),
+            (
+                format!(
+                    "{route}host = \"r.test\"\nuser = \"u\"\npassword = \"p\"\ntls = \"policy\""
+                ),
+                "route.tls",
+                "in the clear",
+            ),
+            (
+                format!("{route}source = \"eth0\""),
+                "route.source",
+                "IP address",
+            ),
+            (
+                format!("{route}hots = \"x\""),
+                "route.hots",
+                "did you mean route.host?",
+            ),
+        ] {
+            let found = read(&text).unwrap_err();
+            assert!(
+                found.contains(&format!("{key}: ")) && found.contains(what),
+                "{text}: {found}"
+            );
+        }
+    }
+}
