@@ -126,7 +126,19 @@ impl Destination {
     }
 
     /// An attempt has ended.
-    pub(super) fn end(&mut self, sign: Sign, took: Duration, now: Timestamp, jitter: u64) {
+    pub(super) fn end(
+        &mut self,
+        sign: Sign,
+        took: Duration,
+        now: Timestamp,
+        jitter: u64,
+        options: &QueueOptions,
+    ) {
+        // Whoever wants single messages tried more often wants destinations asked as often.
+        let seconds =
+            |time: Duration| Timestamp::try_from(time.as_secs()).unwrap_or(Timestamp::MAX);
+        let first = PAUSE.min(seconds(options.retry));
+        let longest = LONGEST_PAUSE.min(seconds(options.retry_most));
         self.active = self.active.saturating_sub(1);
         self.slow = took > SLOW;
         match sign {
@@ -140,14 +152,14 @@ impl Destination {
                 self.limit = (self.limit / 2).max(1);
                 self.not_before = self
                     .not_before
-                    .max(now.saturating_add(spread(PAUSE, jitter)));
+                    .max(now.saturating_add(spread(first, jitter)));
             }
             Sign::Down => {
                 self.limit = BEGIN;
                 // Those that were under way together have seen one failure, not many.
                 if self.not_before <= now {
-                    let pause = PAUSE.saturating_mul(1_i64 << self.failures.min(16));
-                    let pause = spread(pause.min(LONGEST_PAUSE), jitter);
+                    let pause = first.saturating_mul(1_i64 << self.failures.min(16));
+                    let pause = spread(pause.min(longest), jitter);
                     self.not_before = now.saturating_add(pause);
                     self.failures = self.failures.saturating_add(1);
                 }
@@ -184,12 +196,12 @@ mod tests {
         assert_eq!(destination.free(&options, 0), 2);
         for _ in 0..100 {
             destination.begin(0);
-            destination.end(Sign::Well, QUICK, 0, 0);
+            destination.end(Sign::Well, QUICK, 0, 0, &options);
         }
         assert_eq!(destination.free(&options, 0), options.per_destination);
         destination.begin(0);
         assert_eq!(destination.free(&options, 0), options.per_destination - 1);
-        destination.end(Sign::Busy, QUICK, 0, 0);
+        destination.end(Sign::Busy, QUICK, 0, 0, &options);
         assert_eq!(destination.free(&options, 1), 0);
         assert_eq!(destination.free(&options, 60), 20);
     }
@@ -204,9 +216,9 @@ mod tests {
             destination.add(0, now);
             destination.begin(now);
             destination.begin(now);
-            destination.end(Sign::Down, QUICK, now, 0);
+            destination.end(Sign::Down, QUICK, now, 0, &options);
             // The second of them makes it no worse.
-            destination.end(Sign::Down, QUICK, now, 0);
+            destination.end(Sign::Down, QUICK, now, 0, &options);
             let (_, at) = destination.ready_at(&options).unwrap();
             assert_eq!(destination.free(&options, at - 1), 0);
             assert_eq!(destination.free(&options, at), 1);
@@ -216,8 +228,22 @@ mod tests {
         assert_eq!(pauses[..4], [24, 48, 96, 192]);
         assert_eq!(pauses[11], LONGEST_PAUSE - LONGEST_PAUSE / 5);
         assert!(destination.is_bad());
-        destination.end(Sign::Alive, QUICK, now, 0);
+        destination.end(Sign::Alive, QUICK, now, 0, &options);
         assert!(!destination.is_bad());
+    }
+
+    #[test]
+    fn whoever_retries_soon_asks_destinations_soon() {
+        let options = QueueOptions {
+            retry: Duration::from_secs(2),
+            retry_most: Duration::from_secs(5),
+            ..QueueOptions::default()
+        };
+        let mut destination = Destination::default();
+        for now in [0, 100, 200, 300] {
+            destination.end(Sign::Down, QUICK, now, 1_000_003, &options);
+            assert!(destination.not_before() - now <= 6);
+        }
     }
 
     #[test]
@@ -232,7 +258,7 @@ mod tests {
             destination.add(0, now);
             while destination.free(&options, now) > 0 {
                 destination.begin(now);
-                destination.end(Sign::Well, QUICK, now, 0);
+                destination.end(Sign::Well, QUICK, now, 0, &options);
                 begun += 1;
             }
         }

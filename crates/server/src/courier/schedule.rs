@@ -476,7 +476,8 @@ impl Scheduler {
         self.bad = self.bad.saturating_sub(usize::from(running.bad));
         if let Some(destination) = self.destinations.get_mut(&running.domain) {
             let jitter = u64::from_ne_bytes(crate::auth::random());
-            destination.end(ended.sign, running.begun.elapsed(), now, jitter);
+            let options = &self.shared.config().queue;
+            destination.end(ended.sign, running.begun.elapsed(), now, jitter, options);
         }
         for due in self.watch.take() {
             self.learn(due);
