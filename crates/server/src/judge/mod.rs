@@ -233,12 +233,13 @@ fn message_id(message: &[u8], header: usize) -> String {
         .unwrap_or_default()
 }
 
-/// Takes away what claims to be a result of ours (RFC 8601 §5), unless it comes from those who may have written it: LMTP
-/// clients and trusted relays.
+/// Takes away what claims to be a result of ours (RFC 8601 §5), unless it may be: filters beside this server bring messages
+/// back over LMTP, or from an address at home that is trusted. A trusted provider elsewhere passes on what strangers wrote.
 pub fn remove_forged(arrival: &mut Arrival, header: usize, config: &Config) {
     let ip = arrival.peer.ip;
     let trusted = &config.reception.trusted;
-    if arrival.kind == Kind::Lmtp || trusted.iter().any(|network| network.contains(ip)) {
+    let beside = options::is_private(ip) && trusted.iter().any(|network| network.contains(ip));
+    if arrival.kind == Kind::Lmtp || beside {
         return;
     }
     let forged = results::claiming(&arrival.message, header, &config.hostname);

@@ -2,7 +2,7 @@
 
 use super::{Command, Error};
 use crate::parameters;
-use std::net::IpAddr;
+use core::net::IpAddr;
 use wire::cursor::Cursor;
 
 /// What is told of a client.
