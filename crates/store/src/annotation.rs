@@ -78,6 +78,8 @@ impl Tx<'_> {
         }
         let name = name.to_ascii_lowercase();
         let Some((account, mailbox, reader)) = place.key() else {
+            // Everybody sees it.
+            self.list_changed(AccountId(0));
             return self.set_setting(&format!("{SERVER}{name}"), value);
         };
         if mailbox.0 != 0 {

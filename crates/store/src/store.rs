@@ -269,6 +269,11 @@ impl Store {
         self.inner.views.subscribe_account(account, notify)
     }
 
+    /// Calls `notify` after each commit that changed anything of an account: messages, flags, names, rights, annotations.
+    pub fn watch_account(&self, account: AccountId, notify: Arc<dyn Notify>) -> Subscription {
+        self.inner.views.watch_account(account, notify)
+    }
+
     /// For `\Recent` (RFC 3501 §2.3.2): the first UID that no earlier caller was told to be recent; messages from it on are
     /// recent to this caller alone. Kept in memory: what is there when a mailbox is first asked for after a start is not recent.
     pub fn claim_recent(&self, account: AccountId, mailbox: MailboxId, uid_next: u32) -> u32 {

@@ -6,12 +6,13 @@ use super::{Config, Error, Event, Limits, Session};
 use crate::server;
 use crate::{
     AclCommand, Append, AppendPart, Body, Bound, Capability, Code, Command, Date, DateTime,
-    Esearch, FetchAttribute, FetchModifiers, Fetched, Flag, List, ListChange, ListEntry,
-    ListPattern, ListReturn, ListSelection, MailboxAttribute, MailboxFilter, MailboxName,
-    MetadataCommand, MetadataDepth, Namespace, NamespaceEntry, NewMessage, NumberSet, Partial,
-    PartialRange, QuotaCommand, Reply, RightsMode, Search, SearchKey, SearchReturn, Section,
-    SectionText, Select, SequenceSet, SortCriterion, SortKey, SpecialUse, Status, StatusData,
-    StatusItem, Store, StoreAction, ThreadAlgorithm, ThreadToken, Untagged,
+    Esearch, EventGroup, FetchAttribute, FetchModifiers, Fetched, Flag, List, ListChange,
+    ListEntry, ListPattern, ListReturn, ListSelection, MailboxAttribute, MailboxFilter,
+    MailboxName, MetadataCommand, MetadataDepth, Namespace, NamespaceEntry, NewMessage,
+    NotifyCommand, NotifyEvents, NotifyFilter, NumberSet, Partial, PartialRange, QuotaCommand,
+    Reply, RightsMode, Search, SearchKey, SearchReturn, Section, SectionText, Select, SequenceSet,
+    SortCriterion, SortKey, SpecialUse, Status, StatusData, StatusItem, Store, StoreAction,
+    ThreadAlgorithm, ThreadToken, Untagged,
 };
 use wire::sasl::Mechanism;
 
@@ -837,6 +838,33 @@ fn command() -> impl Strategy<Value = Command> {
             rights: "lrs".to_owned(),
         }),
         Command::Acl(AclCommand::Get(MailboxName::inbox())),
+        Command::Notify(NotifyCommand::None),
+        Command::Notify(NotifyCommand::Set {
+            status: true,
+            groups: vec![
+                EventGroup {
+                    filter: NotifyFilter::Selected { delayed: true },
+                    events: NotifyEvents {
+                        messages: true,
+                        fetch: vec![FetchAttribute::Uid, FetchAttribute::Envelope],
+                        flags: true,
+                        ..NotifyEvents::default()
+                    },
+                },
+                EventGroup {
+                    filter: NotifyFilter::Other(MailboxFilter::Subtree(vec![MailboxName::inbox()])),
+                    events: NotifyEvents {
+                        names: true,
+                        metadata: true,
+                        ..NotifyEvents::default()
+                    },
+                },
+                EventGroup {
+                    filter: NotifyFilter::Other(MailboxFilter::Personal),
+                    events: NotifyEvents::default(),
+                },
+            ],
+        }),
         Command::Quota(QuotaCommand::Set {
             root: String::new(),
             limits: vec![("STORAGE".to_owned(), 7), ("MESSAGE".to_owned(), 0)],
@@ -992,13 +1020,19 @@ fn command() -> impl Strategy<Value = Command> {
                     update: all && save,
                     ..SearchReturn::default()
                 });
-                Command::Search(Search { uid, returns, key })
+                Command::Search(Search {
+                    uid,
+                    returns,
+                    key,
+                    fetch: Vec::new(),
+                })
             }),
         (any::<bool>(), search_key(), any::<bool>()).prop_map(|(uid, key, reverse)| {
             let criterion = |key| SortCriterion { reverse, key };
             Command::Sort {
                 criteria: vec![criterion(SortKey::Subject), criterion(SortKey::DisplayTo)],
                 search: Search {
+                    fetch: Vec::new(),
                     uid,
                     returns: reverse.then(|| SearchReturn {
                         partial: Some(window(1, 7, uid)),
@@ -1016,6 +1050,7 @@ fn command() -> impl Strategy<Value = Command> {
                 ThreadAlgorithm::OrderedSubject
             },
             search: Search {
+                fetch: Vec::new(),
                 uid: !uid,
                 returns: None,
                 key,
@@ -1028,6 +1063,7 @@ fn command() -> impl Strategy<Value = Command> {
                 MailboxFilter::SubtreeOne(vec![other]),
             ],
             search: Search {
+                fetch: Vec::new(),
                 uid: true,
                 returns: Some(SearchReturn {
                     count: true,
@@ -1095,7 +1131,7 @@ proptest! {
             prop_oneof![flag(), Just(Flag::Recent)].prop_map(|flag| SearchKey::Not(Box::new(SearchKey::Flag(flag)))),
         ],
     ) {
-        let command = Command::Search(Search { uid: false, returns: None, key });
+        let command = Command::Search(Search { uid: false, returns: None, key, fetch: Vec::new() });
         prop_assert_eq!(through_the_wire(&command, false), command);
     }
 

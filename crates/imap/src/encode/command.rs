@@ -106,6 +106,7 @@ impl Writer {
             Command::Acl(command) => self.acl(command),
             Command::Quota(command) => self.quota(command),
             Command::Metadata(command) => self.metadata(command),
+            Command::Notify(command) => self.notify(command),
             Command::Rename { from, to } => {
                 self.sp_mailbox(from);
                 self.sp_mailbox(to);
@@ -456,7 +457,7 @@ impl Writer {
     }
 
     fn search(&mut self, search: &Search) {
-        self.search_returns(search.returns);
+        self.search_returns(search.returns, &search.fetch);
         // A server of RFC 3501 takes texts for US-ASCII unless told.
         if !self.utf8 && !key_is_ascii(&search.key) {
             self.put(" CHARSET UTF-8");
@@ -465,7 +466,7 @@ impl Writer {
     }
 
     fn sort(&mut self, criteria: &[SortCriterion], search: &Search) {
-        self.search_returns(search.returns);
+        self.search_returns(search.returns, &search.fetch);
         for (index, criterion) in criteria.iter().enumerate() {
             self.put(if index == 0 { " (" } else { " " });
             if criterion.reverse {
@@ -478,7 +479,7 @@ impl Writer {
         self.search_keys(&search.key);
     }
 
-    fn mailbox_filter(&mut self, filter: &MailboxFilter) {
+    pub(super) fn mailbox_filter(&mut self, filter: &MailboxFilter) {
         let (word, names): (_, &[MailboxName]) = match filter {
             MailboxFilter::Selected => ("selected", &[]),
             MailboxFilter::Inboxes => ("inboxes", &[]),
@@ -498,7 +499,7 @@ impl Writer {
         }
     }
 
-    fn search_returns(&mut self, returns: Option<SearchReturn>) {
+    fn search_returns(&mut self, returns: Option<SearchReturn>, fetches: &[FetchAttribute]) {
         let Some(returns) = returns else { return };
         let SearchReturn {
             min,
@@ -530,6 +531,14 @@ impl Writer {
                 "PARTIAL {sign}{}:{sign}{}",
                 range.first, range.last
             ));
+        }
+        if update && !fetches.is_empty() {
+            // RFC 5465 §7
+            let mut list = Output::new();
+            separated(&mut list, fetches, fetch::attribute);
+            let list = list.take().unwrap_or_default();
+            let list = String::from_utf8_lossy(&list);
+            words = words.replace("UPDATE", &format!("UPDATE ({list})"));
         }
         self.put(&format!(" RETURN ({words})"));
     }

@@ -104,12 +104,18 @@ fn code(out: &mut Output, code: &Code, utf8: bool) {
         Code::MetadataMaxSize(_) => b"METADATA MAXSIZE ",
         Code::MetadataTooMany => b"METADATA TOOMANY",
         Code::MetadataNoPrivate => b"METADATA NOPRIVATE",
+        Code::BadEvent(_) => b"BADEVENT (",
+        Code::NotificationOverflow => b"NOTIFICATIONOVERFLOW",
         Code::MailboxId(_) => b"MAILBOXID (",
         Code::UseAttr => b"USEATTR",
         Code::Other(text) => return other(out, text),
     };
     out.put(name);
     match code {
+        Code::BadEvent(events) => {
+            separated(out, events, |out, event| atom(out, event));
+            out.put(b")");
+        }
         Code::MailboxId(id) => {
             atom(out, id);
             out.put(b")");

@@ -1,8 +1,11 @@
 //! Commands about rights, quotas and annotations, as a client writes them.
 
 use super::command::Writer;
-use super::{astring, atom, number, separated};
-use crate::{AclCommand, MetadataCommand, MetadataDepth, QuotaCommand, RightsMode};
+use super::{astring, atom, fetch, number, separated};
+use crate::{
+    AclCommand, EventGroup, MetadataCommand, MetadataDepth, NotifyCommand, NotifyFilter,
+    QuotaCommand, RightsMode,
+};
 
 impl Writer {
     pub(super) fn acl(&mut self, command: &AclCommand) {
@@ -104,5 +107,48 @@ impl Writer {
             astring(out, entry.as_bytes(), utf8);
         });
         self.put(")");
+    }
+
+    pub(super) fn notify(&mut self, command: &NotifyCommand) {
+        let NotifyCommand::Set { status, groups } = command else {
+            return self.put(" NONE");
+        };
+        self.put(if *status { " SET STATUS" } else { " SET" });
+        for EventGroup { filter, events } in groups {
+            self.put(" (");
+            match filter {
+                NotifyFilter::Selected { delayed: false } => self.put("SELECTED"),
+                NotifyFilter::Selected { delayed: true } => self.put("SELECTED-DELAYED"),
+                NotifyFilter::Other(filter) => self.mailbox_filter(filter),
+            }
+            let named = [
+                (events.messages, "MessageExpunge"),
+                (events.flags, "FlagChange"),
+                (events.names, "MailboxName"),
+                (events.subscriptions, "SubscriptionChange"),
+                (events.metadata, "MailboxMetadataChange"),
+                (events.server_metadata, "ServerMetadataChange"),
+            ];
+            if !named.iter().any(|(asked, _)| *asked) {
+                self.put(" NONE)");
+                continue;
+            }
+            let mut before = " (";
+            if events.messages {
+                self.put(" (MessageNew");
+                before = " ";
+                if !events.fetch.is_empty() {
+                    self.put(" (");
+                    separated(&mut self.out, &events.fetch, fetch::attribute);
+                    self.put(")");
+                }
+            }
+            for (_, name) in named.iter().filter(|(asked, _)| *asked) {
+                self.put(before);
+                self.put(name);
+                before = " ";
+            }
+            self.put("))");
+        }
     }
 }

@@ -23,7 +23,9 @@ impl Parser<'_> {
             all: true,
             ..SearchReturn::default()
         });
+        let fetch = std::mem::take(&mut self.fetches);
         let search = Search {
+            fetch,
             uid: true,
             returns: Some(returns),
             key,
@@ -85,7 +87,7 @@ impl Parser<'_> {
     /// one-or-more-mailbox = mailbox / many-mailboxes
     /// many-mailboxes      = "(" mailbox *(SP mailbox) ")"
     /// ```
-    fn one_or_more_mailbox(&mut self, names: &mut usize) -> Parsed<Vec<MailboxName>> {
+    pub(super) fn one_or_more_mailbox(&mut self, names: &mut usize) -> Parsed<Vec<MailboxName>> {
         self.sp()?;
         if !self.cursor.eat(b'(') {
             return Ok(vec![self.mailbox()?]);

@@ -22,13 +22,7 @@ impl Parser<'_> {
             attributes.push(FetchAttribute::Uid);
         }
         if self.cursor.eat(b'(') {
-            loop {
-                let attribute = self.fetch_att()?;
-                self.add_attribute(&mut attributes, attribute)?;
-                if self.list_ends()? {
-                    break;
-                }
-            }
+            self.fetch_list_into(&mut attributes)?;
         } else if let Some(macro_) = self.fetch_macro() {
             attributes.extend_from_slice(macro_);
         } else {
@@ -104,6 +98,23 @@ impl Parser<'_> {
             self.cursor = start;
         }
         found
+    }
+
+    /// Attributes behind an opening parenthesis, and the closing one.
+    pub(super) fn fetch_list(&mut self) -> Parsed<Vec<FetchAttribute>> {
+        let mut attributes = Vec::new();
+        self.fetch_list_into(&mut attributes)?;
+        Ok(attributes)
+    }
+
+    fn fetch_list_into(&mut self, attributes: &mut Vec<FetchAttribute>) -> Parsed<()> {
+        loop {
+            let attribute = self.fetch_att()?;
+            self.add_attribute(attributes, attribute)?;
+            if self.list_ends()? {
+                return Ok(());
+            }
+        }
     }
 
     /// Adds an attribute that is not there yet: asking twice does not get it twice.

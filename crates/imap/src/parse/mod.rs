@@ -23,6 +23,7 @@ mod list;
 mod login;
 mod mailbox;
 mod metadata;
+mod notify;
 mod quota;
 pub(crate) mod response;
 mod search;
@@ -96,6 +97,8 @@ pub(crate) type Parsed<T> = Result<T, Stop>;
 pub(crate) struct Parser<'a> {
     cursor: Cursor<'a>,
     context: Context<'a>,
+    /// What `UPDATE (…)` among the result options of a search named.
+    fetches: Vec<crate::FetchAttribute>,
 }
 
 /// Where a command is allowed (RFC 9051 §6).
@@ -121,7 +124,7 @@ impl Where {
 type Rule = for<'p, 'a> fn(&'p mut Parser<'a>) -> Parsed<Command>;
 
 /// Every command: name, where it is allowed, what parses its arguments.
-const COMMANDS: [(&str, Where, Rule); 49] = [
+const COMMANDS: [(&str, Where, Rule); 50] = [
     ("CAPABILITY", Where::Any, |_| Ok(Command::Capability)),
     ("NOOP", Where::Any, |_| Ok(Command::Noop)),
     ("LOGOUT", Where::Any, |_| Ok(Command::Logout)),
@@ -149,6 +152,7 @@ const COMMANDS: [(&str, Where, Rule); 49] = [
     }),
     ("LIST", Where::Authenticated, |p| p.list()),
     ("LSUB", Where::Authenticated, |p| p.lsub()),
+    ("NOTIFY", Where::Authenticated, |p| p.notify()),
     ("SETACL", Where::Authenticated, |p| p.setacl()),
     ("DELETEACL", Where::Authenticated, |p| p.deleteacl()),
     ("GETACL", Where::Authenticated, |p| {
@@ -215,6 +219,7 @@ pub(crate) fn command<'a>(
     context: Context<'a>,
 ) -> (Option<&'a str>, Option<&'static str>, Parsed<Command>) {
     let mut parser = Parser {
+        fetches: Vec::new(),
         cursor: Cursor::new(text),
         context,
     };
@@ -229,6 +234,7 @@ pub(crate) fn command<'a>(
 /// Goes on with an APPEND or REPLACE behind the octets of a message.
 pub(crate) fn append_rest(text: &[u8], context: Context<'_>, outline: Outline) -> Parsed<Command> {
     let mut parser = Parser {
+        fetches: Vec::new(),
         cursor: Cursor::new(text),
         context,
     };
@@ -245,6 +251,7 @@ pub(crate) fn search_criteria(text: &[u8], limits: &Limits) -> Option<crate::Sea
         limits,
     };
     let mut parser = Parser {
+        fetches: Vec::new(),
         cursor: Cursor::new(text),
         context,
     };
@@ -343,6 +350,7 @@ pub(crate) fn url_section(text: &str) -> Option<crate::Section> {
     let bracketed = format!("[{text}]");
     let limits = Limits::default();
     let mut parser = Parser {
+        fetches: Vec::new(),
         cursor: Cursor::new(bracketed.as_bytes()),
         context: Context {
             state: State::Selected,

@@ -53,6 +53,7 @@ pub(crate) fn response(text: &[u8], utf8: bool) -> Option<Response> {
         limits: &limits,
     };
     let mut parser = Parser {
+        fetches: Vec::new(),
         cursor: Cursor::new(text),
         context,
     };
@@ -173,6 +174,18 @@ impl Parser<'_> {
             "INPROGRESS" => self.in_progress()?,
             "LIMIT" => Code::Limit,
             "METADATA" => self.metadata_code()?,
+            "BADEVENT" => {
+                self.sp()?;
+                self.open()?;
+                let mut events = Vec::new();
+                loop {
+                    events.push(self.atom("an event")?.to_owned());
+                    if self.list_ends()? {
+                        break Code::BadEvent(events);
+                    }
+                }
+            }
+            "NOTIFICATIONOVERFLOW" => Code::NotificationOverflow,
             "MAILBOXID" => {
                 self.sp()?;
                 Code::MailboxId(self.mailbox_id()?)

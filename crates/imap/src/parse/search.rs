@@ -60,7 +60,13 @@ impl Parser<'_> {
     pub(super) fn search(&mut self, uid: bool) -> Parsed<Command> {
         let returns = self.sp_search_returns()?;
         let (charset, key) = self.search_program()?;
-        let search = Search { uid, returns, key };
+        let fetch = std::mem::take(&mut self.fetches);
+        let search = Search {
+            uid,
+            returns,
+            key,
+            fetch,
+        };
         check(&search, charset, false)?;
         Ok(Command::Search(search))
     }
@@ -136,7 +142,13 @@ impl Parser<'_> {
             "ALL" => returns.all = true,
             "COUNT" => returns.count = true,
             "SAVE" => returns.save = true,
-            "UPDATE" => returns.update = true,
+            "UPDATE" => {
+                returns.update = true;
+                // RFC 5465 §7
+                if self.cursor.eat_ignore_case(b" (") {
+                    self.fetches = self.fetch_list()?;
+                }
+            }
             "CONTEXT" => returns.context = true,
             "RELEVANCY" => returns.relevancy = true,
             // RFC 5267 §4.4: PARTIAL or ALL at most once.

@@ -16,7 +16,13 @@ impl Parser<'_> {
         let charset = self.charset()?;
         self.sp()?;
         let key = self.search_keys(charset)?;
-        let search = Search { uid, returns, key };
+        let fetch = std::mem::take(&mut self.fetches);
+        let search = Search {
+            uid,
+            returns,
+            key,
+            fetch,
+        };
         let by_relevancy = criteria
             .iter()
             .any(|criterion| criterion.key == SortKey::Relevancy);

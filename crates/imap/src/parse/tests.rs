@@ -998,6 +998,7 @@ fn append() {
 fn dates() {
     let date = |text: &str| match parse(&format!("SEARCH ON {text}")) {
         Ok(Command::Search(Search {
+            fetch: _,
             key: SearchKey::On(date),
             ..
         })) => Some(date.parts()),
@@ -1134,6 +1135,7 @@ fn search_keys() {
     use SearchKey as K;
     let key = |text: &str| match parse(&format!("SEARCH {text}")) {
         Ok(Command::Search(Search {
+            fetch: _,
             uid: false,
             returns: None,
             key,
@@ -1271,7 +1273,10 @@ fn search_keys() {
 fn search_returns_and_charsets() {
     let returns = |text: &str| match parse(&format!("UID SEARCH RETURN {text} ALL")) {
         Ok(Command::Search(Search {
-            uid: true, returns, ..
+            fetch: _,
+            uid: true,
+            returns,
+            ..
         })) => returns,
         other => panic!("{other:?}"),
     };
@@ -1415,6 +1420,7 @@ fn sort_and_thread() {
                 criterion(SortKey::Date, true)
             ],
             search: Search {
+                fetch: Vec::new(),
                 uid: true,
                 returns: Some(SearchReturn {
                     update: true,
@@ -1457,6 +1463,7 @@ fn sort_and_thread() {
                 MailboxFilter::Subtree(vec![name("folder2"), name("a")]),
             ],
             search: Search {
+                fetch: Vec::new(),
                 uid: true,
                 returns: Some(SearchReturn {
                     all: true,

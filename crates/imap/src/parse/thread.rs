@@ -20,7 +20,9 @@ impl Parser<'_> {
         self.sp()?;
         let charset = self.charset()?;
         self.sp()?;
+        let fetch = std::mem::take(&mut self.fetches);
         let search = Search {
+            fetch,
             uid,
             returns: None,
             key: self.search_keys(charset)?,

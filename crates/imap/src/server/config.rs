@@ -91,6 +91,7 @@ impl Config {
             Unauthenticate,
             Preview,
             ObjectId,
+            Notify,
         ]
     }
 }

@@ -139,6 +139,8 @@ capabilities! {
     MetadataServer = "METADATA-SERVER",
     /// RFC 9590.
     ListMetadata = "LIST-METADATA",
+    /// RFC 5465.
+    Notify = "NOTIFY",
     /// RFC 8474.
     ObjectId = "OBJECTID",
     /// RFC 7162.

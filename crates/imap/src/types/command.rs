@@ -4,8 +4,8 @@ use wire::sasl::Secret;
 
 use super::{
     AclCommand, Append, Capability, FetchAttribute, FetchModifiers, List, ListPattern,
-    MailboxFilter, MailboxName, MetadataCommand, QuotaCommand, Search, SearchKey, Select,
-    SequenceSet, SortCriterion, SpecialUse, StatusItem, Store, ThreadAlgorithm,
+    MailboxFilter, MailboxName, MetadataCommand, NotifyCommand, QuotaCommand, Search, SearchKey,
+    Select, SequenceSet, SortCriterion, SpecialUse, StatusItem, Store, ThreadAlgorithm,
 };
 
 /// A command without its tag: owned, and valid as the grammar has it. `uid` is true for the UID form.
@@ -72,6 +72,8 @@ pub enum Command {
     Acl(AclCommand),
     /// GETQUOTA, GETQUOTAROOT, SETQUOTA (RFC 9208)
     Quota(QuotaCommand),
+    /// NOTIFY (RFC 5465)
+    Notify(NotifyCommand),
     /// GETMETADATA, SETMETADATA (RFC 5464)
     Metadata(MetadataCommand),
     /// COMPRESS DEFLATE (RFC 4978)
@@ -190,6 +192,7 @@ impl Command {
             Command::Acl(command) => command.name(),
             Command::Quota(command) => command.name(),
             Command::Metadata(command) => command.name(),
+            Command::Notify(_) => "NOTIFY",
             Command::Compress => "COMPRESS",
             Command::Unauthenticate => "UNAUTHENTICATE",
             Command::Namespace => "NAMESPACE",

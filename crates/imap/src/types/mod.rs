@@ -10,6 +10,7 @@ mod flag;
 mod list;
 mod mailbox;
 mod metadata;
+mod notify;
 mod quota;
 mod reply;
 mod response;
@@ -30,6 +31,7 @@ pub use list::{
 };
 pub use mailbox::{MailboxName, MailboxNameError};
 pub use metadata::{MetadataCommand, MetadataData, MetadataDepth};
+pub use notify::{EventGroup, NotifyCommand, NotifyEvents, NotifyFilter};
 pub use quota::{QuotaCommand, QuotaData, QuotaResource};
 pub use reply::{Code, Reply, Status};
 pub use response::{Body, Fetched, Namespace, NamespaceEntry, Untagged};

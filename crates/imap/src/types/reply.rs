@@ -185,6 +185,10 @@ pub enum Code {
     MetadataTooMany,
     /// `METADATA NOPRIVATE` (RFC 5464 §4.3)
     MetadataNoPrivate,
+    /// `BADEVENT` with the events known (RFC 5465 §3.1).
+    BadEvent(Vec<String>),
+    /// `NOTIFICATIONOVERFLOW` (RFC 5465 §5.8)
+    NotificationOverflow,
     /// `MAILBOXID` (RFC 8474 §4.1)
     MailboxId(String),
     /// `USEATTR` (RFC 6154 §6)

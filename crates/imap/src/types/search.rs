@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use super::{Date, Flag, MailboxName, NumberSet, SequenceSet};
+use super::{Date, FetchAttribute, Flag, MailboxName, NumberSet, SequenceSet};
 
 /// SEARCH and UID SEARCH.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub struct Search {
     pub returns: Option<SearchReturn>,
     /// What to find. Texts are UTF-8; the charset has been dealt with.
     pub key: SearchKey,
+    /// What to tell of messages that come into a result that is followed (`UPDATE (…)`, RFC 5465 §7).
+    pub fetch: Vec<FetchAttribute>,
 }
 
 /// Result options (RFC 9051 §6.4.4).

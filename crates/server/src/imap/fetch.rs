@@ -69,6 +69,29 @@ pub async fn fetch(
     }
 }
 
+/// Tells these attributes of messages that nobody asked for in a command (RFC 5465 §5.2). `\Seen` is not set.
+pub async fn unsolicited(
+    imap: &mut Imap,
+    link: &mut Link,
+    runs: Vec<Run>,
+    attributes: Vec<FetchAttribute>,
+) -> Result<(), Gone> {
+    let modseq = link.session.is_enabled(&Capability::CondStore);
+    let plan = Plan::new(attributes, Vec::new(), modseq);
+    let Some(selected) = imap.selected.as_deref() else {
+        return Ok(());
+    };
+    if plan.columns.is_none() {
+        return from_view(selected, link, &runs, &plan).await;
+    }
+    let loader = Loader::new(selected, Arc::new(plan), runs);
+    match from_store(imap, link, loader).await {
+        Err(Failure::Gone) => Err(Gone),
+        // What cannot be told can be fetched.
+        Ok(_) | Err(Failure::Reply(_)) => Ok(()),
+    }
+}
+
 async fn imap_vanished(
     imap: &Imap,
     link: &mut Link,

@@ -10,7 +10,7 @@ use ::imap::Reply;
 
 use super::search::context;
 use super::selected::Expunges;
-use super::{Imap, Link};
+use super::{Imap, Link, notify};
 use crate::drive::{Gone, Wake};
 
 struct Waker(Arc<Wake>);
@@ -21,9 +21,18 @@ impl ::store::Notify for Waker {
     }
 }
 
+/// Wakes the loop of a session.
+pub fn waker(link: &Link) -> Arc<dyn ::store::Notify> {
+    Arc::new(Waker(Arc::clone(&link.wake)))
+}
+
 /// Begins idling, with or without a mailbox selected.
 pub async fn begin(imap: &mut Imap, link: &mut Link) -> Result<(), Gone> {
     link.session.accept_idle();
+    if imap.watch.is_some() {
+        // RFC 5465 §4: the same events as without IDLE.
+        return notify::tell(imap, link, Some(Expunges::Told), true).await;
+    }
     if let Some(selected) = &mut imap.selected {
         // First the subscription, then a look: nothing falls between.
         selected.idle_rights = (selected.user != selected.account).then(|| {
@@ -47,6 +56,9 @@ pub async fn begin(imap: &mut Imap, link: &mut Link) -> Result<(), Gone> {
 
 /// Tells an idling client what changed.
 pub async fn tell(imap: &mut Imap, link: &mut Link) -> Result<(), Gone> {
+    if imap.watch.is_some() {
+        return notify::tell(imap, link, None, true).await;
+    }
     if link.session.is_idling()
         && let Some(selected) = &mut imap.selected
     {
@@ -59,6 +71,11 @@ pub async fn tell(imap: &mut Imap, link: &mut Link) -> Result<(), Gone> {
 
 /// DONE.
 pub async fn end(imap: &mut Imap, link: &mut Link) -> Result<(), Gone> {
+    if imap.watch.is_some() {
+        notify::tell(imap, link, Some(Expunges::Told), true).await?;
+        link.session.complete(Reply::ok("idled"));
+        return Ok(());
+    }
     if let Some(selected) = &mut imap.selected {
         selected.idle = None;
         selected.idle_rights = None;

@@ -17,13 +17,13 @@ use super::pattern::{Pattern, parents};
 use super::{Answer, Imap, Link, acl, metadata, status};
 
 /// The names of an account.
-struct Names {
-    mailboxes: BTreeMap<String, Place>,
-    subscribed: BTreeSet<String>,
+pub struct Names {
+    pub mailboxes: BTreeMap<String, Place>,
+    pub subscribed: BTreeSet<String>,
 }
 
 impl Names {
-    fn read(snapshot: &Snapshot<'_>, account: AccountId) -> ::store::Result<Names> {
+    pub fn read(snapshot: &Snapshot<'_>, account: AccountId) -> ::store::Result<Names> {
         let own = snapshot
             .mailboxes(account)?
             .into_iter()
@@ -62,7 +62,7 @@ impl Names {
     }
 
     /// The entry of a name with its attributes; `None` for a name that the protocol cannot write.
-    fn entry(&self, name: &str, tell_subscribed: bool) -> Option<ListEntry> {
+    pub fn entry(&self, name: &str, tell_subscribed: bool) -> Option<ListEntry> {
         let mut entry = ListEntry::new(MailboxName::new(name).ok()?);
         let attributes = &mut entry.attributes;
         let mailbox = self.mailboxes.get(name).map(|place| &place.mailbox);

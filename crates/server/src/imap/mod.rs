@@ -26,6 +26,7 @@ mod load;
 mod login;
 mod mailbox;
 mod metadata;
+mod notify;
 mod objectid;
 mod pattern;
 mod quota;
@@ -73,6 +74,8 @@ pub struct Imap {
     account: Option<AccountId>,
     /// The mailbox selected.
     selected: Option<Box<Selected>>,
+    /// What NOTIFY asked for.
+    watch: Option<Box<notify::Watch>>,
     /// What APPEND has sent so far.
     arriving: append::Arriving,
     /// HIGHESTMODSEQ was told when the client showed that it knows mod-sequences (RFC 7162 §3.1).
@@ -90,6 +93,7 @@ pub async fn serve(connection: Connection, shared: Arc<Shared>, service: Service
         exchange: None,
         account: None,
         selected: None,
+        watch: None,
         arriving: append::Arriving::default(),
         condstore: false,
         collation: search::fold::Collation::default(),
@@ -194,6 +198,7 @@ impl Imap {
             Command::Acl(command) => acl::acl(self, link, command).await,
             Command::Quota(command) => quota::quota(self, link, command).await,
             Command::Metadata(command) => metadata::metadata(self, link, command).await,
+            Command::Notify(command) => notify::notify(self, link, command).await,
             Command::Namespace => Ok(list::namespace(link)),
             Command::Status { mailbox, items } => status::status(self, link, mailbox, &items).await,
             Command::Append(append) => append::append(self, link, append).await,
@@ -241,7 +246,17 @@ impl Imap {
             link.session.complete(error::EXPUNGE_ISSUED);
             return Ok(());
         }
-        if let Some(before) = Expunges::before(&command)
+        let before = Expunges::before(&command);
+        let quiet = self.watch.is_some() && notify::changes(&command);
+        if self.watch.is_some() {
+            if let Some(before) = before {
+                notify::tell_selected(self, link, Some(before), true).await?;
+            }
+            if quiet {
+                let before = before.unwrap_or(Expunges::Kept);
+                notify::tell(self, link, Some(before), true).await?;
+            }
+        } else if let Some(before) = before
             && let Some(selected) = &mut self.selected
         {
             selected.sync(link, before).await?;
@@ -251,9 +266,19 @@ impl Imap {
             Ok(reply) | Err(Failure::Reply(reply)) => reply,
             Err(Failure::Gone) => return Err(Gone),
         };
+        if quiet {
+            notify::absorb(self).await;
+        }
+        // What a session does itself it hears of, whatever it watches.
+        if self.watch.is_some() && !removes {
+            notify::tell(self, link, Some(after), !quiet).await?;
+        }
+        let watches = self.watch.is_some();
         if let Some(selected) = &mut self.selected {
-            selected.sync(link, after).await?;
-            search::context::tell(self, link).await?;
+            if !watches || removes {
+                selected.sync(link, after).await?;
+                search::context::tell(self, link).await?;
+            }
         }
         if let Some(selected) = &self.selected {
             // RFC 7162 §3.2.7, RFC 6851 §4.4: what the client knows now.

@@ -1,7 +1,7 @@
 //! STATUS (RFC 9051 §6.3.11).
 
 use ::imap::{MailboxName, Reply, StatusData, StatusItem, Untagged};
-use ::store::{Rights, Snapshot};
+use ::store::{Mailbox, Rights, Snapshot};
 
 use super::access::{self, Place};
 use super::{Answer, Imap, Link, objectid};
@@ -39,16 +39,9 @@ pub fn data(
     append_limit: u64,
 ) -> ::store::Result<StatusData> {
     let mailbox = &place.mailbox;
-    let mut data = StatusData::default();
+    let mut data = counts(mailbox, items);
     for item in items {
         match item {
-            StatusItem::Messages => data.messages = Some(mailbox.messages),
-            StatusItem::Recent => data.recent = Some(0),
-            StatusItem::UidNext => data.uid_next = Some(mailbox.uid_next),
-            StatusItem::UidValidity => data.uid_validity = Some(mailbox.uid_validity),
-            StatusItem::Unseen => data.unseen = Some(mailbox.unseen),
-            StatusItem::Deleted => data.deleted = Some(mailbox.deleted),
-            StatusItem::Size => data.size = Some(mailbox.size),
             // RFC 9208 §4.1.4: in octets, as RFC822.SIZE is.
             StatusItem::DeletedStorage if mailbox.deleted == 0 => data.deleted_storage = Some(0),
             StatusItem::DeletedStorage => {
@@ -60,8 +53,27 @@ pub fn data(
             StatusItem::MailboxId => {
                 data.mailbox_id = Some(objectid::mailbox(place.owner, mailbox.id));
             }
-            StatusItem::HighestModSeq => data.highest_modseq = Some(mailbox.highest_modseq),
+            _ => {}
         }
     }
     Ok(data)
+}
+
+/// The items that a mailbox's counts answer.
+pub fn counts(mailbox: &Mailbox, items: &[StatusItem]) -> StatusData {
+    let mut data = StatusData::default();
+    for item in items {
+        match item {
+            StatusItem::Messages => data.messages = Some(mailbox.messages),
+            StatusItem::Recent => data.recent = Some(0),
+            StatusItem::UidNext => data.uid_next = Some(mailbox.uid_next),
+            StatusItem::UidValidity => data.uid_validity = Some(mailbox.uid_validity),
+            StatusItem::Unseen => data.unseen = Some(mailbox.unseen),
+            StatusItem::Deleted => data.deleted = Some(mailbox.deleted),
+            StatusItem::Size => data.size = Some(mailbox.size),
+            StatusItem::HighestModSeq => data.highest_modseq = Some(mailbox.highest_modseq),
+            StatusItem::DeletedStorage | StatusItem::AppendLimit | StatusItem::MailboxId => {}
+        }
+    }
+    data
 }

@@ -11,6 +11,7 @@ use super::search::fold::Collation;
 pub fn unauthenticate(imap: &mut Imap) -> Reply {
     imap.account = None;
     imap.selected = None;
+    imap.watch = None;
     imap.exchange = None;
     imap.arriving = Arriving::default();
     imap.condstore = false;

@@ -28,6 +28,8 @@ type Viewers = Vec<(Option<AccountId>, Weak<View>)>;
 pub(crate) struct Registry {
     views: Mutex<HashMap<(AccountId, MailboxId), Viewers>>,
     accounts: Mutex<HashMap<AccountId, Arc<Subscribers>>>,
+    /// Those who want to hear of every change in an account.
+    watchers: Mutex<HashMap<AccountId, Arc<Subscribers>>>,
     queue: Watchers,
     /// Who keeps the search index.
     search: Mutex<Watch>,
@@ -144,7 +146,14 @@ impl Registry {
         {
             let views = lock(&self.views);
             let accounts = lock(&self.accounts);
+            let watchers = lock(&self.watchers);
             for change in changes {
+                if !watchers.is_empty() {
+                    match change.account.0 {
+                        0 => touched.extend(watchers.values().cloned()),
+                        _ => touched.extend(watchers.get(&change.account).cloned()),
+                    }
+                }
                 match change.kind {
                     // Everybody may be concerned.
                     ChangeKind::List if change.account.0 == 0 => {
@@ -197,10 +206,16 @@ impl Registry {
         account: AccountId,
         notify: Arc<dyn Notify>,
     ) -> Subscription {
-        let mut accounts = lock(&self.accounts);
-        // Those whom nobody listens to any more go when somebody new comes.
-        accounts.retain(|_, subscribers| !subscribers.is_empty());
-        accounts.entry(account).or_default().subscribe(notify)
+        subscribe(&self.accounts, account, notify)
+    }
+
+    /// Subscribes to every change in an account.
+    pub(crate) fn watch_account(
+        &self,
+        account: AccountId,
+        notify: Arc<dyn Notify>,
+    ) -> Subscription {
+        subscribe(&self.watchers, account, notify)
     }
 
     pub(super) fn forget(&self, key: Key) {
@@ -336,6 +351,17 @@ fn load(snapshot: &Snapshot<'_>, key: Key) -> Result<(ViewSnapshot, u64)> {
         gone: false,
     };
     Ok((builder.finish(head), modseq.unsigned_abs()))
+}
+
+fn subscribe(
+    lists: &Mutex<HashMap<AccountId, Arc<Subscribers>>>,
+    account: AccountId,
+    notify: Arc<dyn Notify>,
+) -> Subscription {
+    let mut lists = lock(lists);
+    // Those whom nobody listens to any more go when somebody new comes.
+    lists.retain(|_, subscribers| !subscribers.is_empty());
+    lists.entry(account).or_default().subscribe(notify)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

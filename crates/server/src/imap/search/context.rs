@@ -14,10 +14,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::imap::{
-    Bound, Code, Esearch, ListChange, NumberSet, Reply, Search, SearchKey, SequenceSet,
-    SortCriterion, Untagged,
+    Bound, Code, Esearch, FetchAttribute, ListChange, NumberSet, Reply, Search, SearchKey,
+    SequenceSet, SortCriterion, Untagged,
 };
-use ::store::{Diff, ViewSnapshot};
+use ::store::{Diff, UidRange, ViewSnapshot};
 
 use super::compile::Against;
 use super::fold::Collation;
@@ -26,7 +26,7 @@ use super::{is_fuzzy, run, sort};
 use crate::drive::Gone;
 use crate::imap::error::Failure;
 use crate::imap::selected::Selected;
-use crate::imap::{Answer, Imap, Link};
+use crate::imap::{Answer, Imap, Link, fetch};
 
 /// Contexts of a session.
 const CONTEXTS: usize = 16;
@@ -48,6 +48,10 @@ pub struct Context {
     members: Vec<u32>,
     /// Messages that came or changed and were not looked at yet.
     touched: BTreeSet<u32>,
+    /// What to tell of new messages that come into the result (RFC 5465 §7).
+    fetch: Vec<FetchAttribute>,
+    /// Those of the messages touched that are new.
+    arrived: BTreeSet<u32>,
 }
 
 /// The contexts of a selected mailbox.
@@ -102,6 +106,8 @@ pub fn follow(
         collation,
         members,
         touched: BTreeSet::new(),
+        fetch: search.fetch.clone(),
+        arrived: BTreeSet::new(),
     });
 }
 
@@ -151,8 +157,12 @@ impl Contexts {
         let changed = diff.changed.iter().map(|(_, entry)| entry.uid);
         let new = diff.new.clone().into_iter().flatten();
         let new = new.filter_map(|seq| told.uid_at(seq));
-        let touched: Vec<u32> = changed.chain(new).collect();
+        let new: Vec<u32> = new.collect();
+        let touched: Vec<u32> = changed.chain(new.iter().copied()).collect();
         for context in &mut self.list {
+            if !context.fetch.is_empty() {
+                context.arrived.extend(&new);
+            }
             context.touched.extend(&touched);
         }
     }
@@ -174,6 +184,7 @@ pub async fn tell(imap: &mut Imap, link: &mut Link) -> Result<(), Gone> {
     let mut list = std::mem::take(&mut selected.contexts.list);
     let told = Arc::clone(&selected.told);
     let mut kept = Vec::with_capacity(list.len());
+    let mut fetches = Vec::new();
     for mut context in list.drain(..) {
         if context.touched.is_empty() {
             kept.push(context);
@@ -182,6 +193,14 @@ pub async fn tell(imap: &mut Imap, link: &mut Link) -> Result<(), Gone> {
         match context.look(imap, &told).await {
             Ok(changes) => {
                 context.tell(link, changes);
+                let joined: BTreeSet<u32> = context.members.iter().copied().collect();
+                let news: Vec<UidRange> = std::mem::take(&mut context.arrived)
+                    .intersection(&joined)
+                    .map(|uid| *uid..=*uid)
+                    .collect();
+                if !news.is_empty() {
+                    fetches.push((news, context.fetch.clone()));
+                }
                 kept.push(context);
             }
             Err(Failure::Gone) => return Err(Gone),
@@ -190,6 +209,14 @@ pub async fn tell(imap: &mut Imap, link: &mut Link) -> Result<(), Gone> {
     }
     if let Some(selected) = imap.selected.as_deref_mut() {
         selected.contexts.list = kept;
+    }
+    // RFC 5465 §7: behind all ESEARCH responses.
+    for (uids, attributes) in fetches {
+        let runs = imap
+            .selected
+            .as_ref()
+            .map(|selected| selected.runs_of_uids(&uids));
+        fetch::unsolicited(imap, link, runs.unwrap_or_default(), attributes).await?;
     }
     Ok(())
 }
