@@ -36,6 +36,13 @@ imap = ["127.0.0.1:1430"]
 imaps = ["127.0.0.1:9930"]
 pop3 = ["127.0.0.1:1100"]
 pop3s = ["127.0.0.1:9950"]
+
+# What is written to other domains stays in the queue (waxwing queue list): nothing leaves this machine.
+[[route]]
+domain = "*"
+host = "127.0.0.1"
+port = 9
+tls = "none"
 "#;
 
 pub(super) fn run(arguments: Arguments) -> Result {
