@@ -99,3 +99,127 @@ fn a_message_under_way_at_the_end_is_answered() {
     let (code, lines) = told.join().expect("join").expect("a reply");
     assert_eq!(code, 421, "{lines:?}");
 }
+
+/// RFC 7505: a stranger's sender must be able to take an answer.
+#[test]
+fn senders_that_no_answer_reaches() {
+    let server = Server::builder()
+        .setting("proxy.from", "[\"127.0.0.1\"]")
+        .setting("proxy.services", "[\"smtp\"]")
+        .setting("smtp.greeting_delay_ms", "0")
+        .start()
+        .expect("start");
+    server.add_domain("example.test").expect("domain");
+    server.dns().mx("good.example", &[(10, "mx.good.example")]);
+    server.dns().host("plain.example", &["198.51.100.9"]);
+    server.dns().mx("nomail.example", &[(0, ".")]);
+    server
+        .dns()
+        .fail("broken.example", Some(testkit::dns::Failure::ServFail));
+    let mut smtp = stranger(&server);
+    smtp.reply().expect("greeting");
+    smtp.smtp("EHLO client.example", 250).expect("EHLO");
+    for (from, code, enhanced) in [
+        ("", 250, "2.1.0"),
+        ("a@good.example", 250, "2.1.0"),
+        ("a@plain.example", 250, "2.1.0"),
+        ("a@[198.51.100.7]", 250, "2.1.0"),
+        ("a@example.test", 250, "2.1.0"),
+        ("a@broken.example", 250, "2.1.0"),
+        ("a@nomail.example", 550, "5.7.27"),
+        ("a@nothing.example", 550, "5.1.8"),
+    ] {
+        let said = smtp.smtp(&format!("MAIL FROM:<{from}>"), code).expect(from);
+        assert!(
+            said.iter().any(|line| line.contains(enhanced)),
+            "{from}: {said:?}"
+        );
+        smtp.smtp("RSET", 250).expect("RSET");
+    }
+}
+
+/// RFC 7504 §4: a user learns while he writes that a domain takes no mail.
+#[test]
+fn recipients_whose_domain_takes_no_mail() {
+    let server = Server::start().expect("start");
+    server.add_domain("example.test").expect("domain");
+    server.add_account("alice@example.test").expect("account");
+    server.dns().mx("nomail.example", &[(0, ".")]);
+    let mut smtp = server.connect(server.ports().submission).expect("connect");
+    smtp.reply().expect("greeting");
+    smtp.smtp("EHLO client.example", 250).expect("EHLO");
+    smtp.smtp(
+        "AUTH PLAIN AGFsaWNlQGV4YW1wbGUudGVzdABvcGVuLXNlc2FtZQ==",
+        235,
+    )
+    .expect("login");
+    smtp.smtp("MAIL FROM:<alice@example.test>", 250)
+        .expect("MAIL");
+    let said = smtp
+        .smtp("RCPT TO:<bob@nomail.example>", 556)
+        .expect("RCPT");
+    assert!(said.iter().any(|line| line.contains("5.1.10")), "{said:?}");
+}
+
+/// RFC 4865 §4.2: what is held back reaches nobody before its time, also nobody here; RFC 3461: then its sender is told.
+#[test]
+fn held_messages_wait_for_those_here_too() {
+    let server = Server::start().expect("start");
+    server.add_domain("example.test").expect("domain");
+    server.add_account("alice@example.test").expect("account");
+    server.add_account("bob@example.test").expect("account");
+    let mut smtp = server.connect(server.ports().submission).expect("connect");
+    smtp.reply().expect("greeting");
+    smtp.smtp("EHLO client.example", 250).expect("EHLO");
+    smtp.smtp(
+        "AUTH PLAIN AGFsaWNlQGV4YW1wbGUudGVzdABvcGVuLXNlc2FtZQ==",
+        235,
+    )
+    .expect("login");
+    for (hold, subject) in [("HOLDFOR=2", "soon"), ("HOLDFOR=86400", "tomorrow")] {
+        smtp.smtp(
+            &format!("MAIL FROM:<alice@example.test> {hold} ENVID=later"),
+            250,
+        )
+        .expect("MAIL");
+        smtp.smtp("RCPT TO:<bob@example.test> NOTIFY=SUCCESS", 250)
+            .expect("RCPT");
+        smtp.smtp("DATA", 354).expect("DATA");
+        let text = format!("From: alice@example.test\r\nSubject: {subject}\r\n\r\nx\r\n");
+        smtp.send(text.as_bytes()).expect("text");
+        smtp.smtp(".", 250).expect("end");
+    }
+    let count = |user: &str| {
+        let mut imap = server.connect(server.ports().imap).expect("connect");
+        imap.answer().expect("greeting");
+        imap.imap(&format!("LOGIN {user}@example.test open-sesame"))
+            .expect("LOGIN");
+        let status = imap.imap("STATUS INBOX (MESSAGES)").expect("STATUS");
+        let line = status
+            .iter()
+            .find(|line| line.contains("MESSAGES"))
+            .cloned();
+        line.and_then(|line| {
+            let number = line.rsplit_once("MESSAGES ")?.1;
+            number.trim_end_matches(')').parse::<u32>().ok()
+        })
+        .expect("a number")
+    };
+    assert_eq!(count("bob"), 0, "it waits");
+    let until = Instant::now() + Duration::from_secs(20);
+    while (count("bob"), count("alice")) != (1, 1) {
+        assert!(
+            Instant::now() < until,
+            "it arrives, and its sender is told: {}",
+            server.log()
+        );
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let queue = server.cli(&["queue", "list", "--json"]).expect("queue");
+    assert_eq!(queue.matches("bob@example.test").count(), 1, "{queue}");
+    // RFC 4865 §1: sending later can be taken back.
+    let all = server.cli(&["queue", "remove", "--sender", "alice@example.test"]);
+    all.expect("remove");
+    let queue = server.cli(&["queue", "list", "--json"]).expect("queue");
+    assert!(!queue.contains("bob@example.test"), "{queue}");
+}

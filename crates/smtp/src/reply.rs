@@ -208,6 +208,10 @@ replies! {
     MAILBOX_CHANGED_OWNER = 550 5 . 7 . 17 "Mailbox owner has changed";
     /// The message content is malformed: bare CR, bare LF or NUL.
     BAD_CONTENT = 550 5 . 6 . 0 "Message refused: bare CR, bare LF or NUL found";
+    /// Nothing that the sender's domain has could take an answer.
+    SENDER_DOMAIN_UNKNOWN = 550 5 . 1 . 8 "The domain of the sender takes no mail: there is nothing to send an answer to";
+    /// The sender's domain says that it takes no mail (RFC 7505 §4.1).
+    SENDER_NULL_MX = 550 5 . 7 . 27 "The domain of the sender takes no mail";
     /// XCLIENT or XFORWARD from somebody who is not a proxy of ours.
     NOT_TRUSTED = 550 5 . 7 . 0 "You are not trusted with this";
     /// A domain that is not ours: this server relays for nobody.
@@ -238,6 +242,8 @@ replies! {
     WRONG_PROTOCOL = 554 5 . 5 . 0 "This is a mail server";
     /// BY= asks for less time than DELIVERBY announces (RFC 2852 §3).
     DELIVER_BY_TOO_SOON = 555 5 . 5 . 4 "Cannot be delivered within that time";
+    /// The recipient's domain says that it takes no mail (RFC 7504 §4, RFC 7505 §4.1).
+    DOMAIN_TAKES_NO_MAIL = 556 5 . 1 . 10 "The domain of the recipient takes no mail";
     /// A MAIL or RCPT parameter that we do not know (RFC 5321 §4.1.1.11).
     UNKNOWN_PARAMETER = 555 5 . 5 . 4 "Unsupported parameter";
 }

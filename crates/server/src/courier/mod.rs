@@ -10,6 +10,7 @@ mod connect;
 mod convert;
 mod dane;
 mod destination;
+mod local;
 mod options;
 mod policy;
 mod pool;

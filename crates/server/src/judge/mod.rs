@@ -34,7 +34,8 @@ mod vectors;
 mod words;
 
 pub use arc::Chain;
-pub use options::{DmarcRule, FromRule, Network, Options, SpfRule, is_private};
+pub use name::ascii;
+pub use options::{DmarcRule, FromRule, Network, Options, SpfRule};
 pub use record::{Check, Record};
 pub use state::State;
 

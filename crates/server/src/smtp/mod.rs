@@ -10,6 +10,7 @@
 
 mod auth;
 mod data;
+mod domain;
 mod etrn;
 mod extensions;
 mod hello;
@@ -92,13 +93,7 @@ fn config(connection: &Connection, shared: &Shared, service: Service) -> Config 
 async fn keep_waiting(connection: &Connection, shared: &Shared) {
     let config = shared.config();
     let ip = connection.peer.ip;
-    let known = crate::judge::is_private(ip)
-        || config.smtp.trusts(ip)
-        || config
-            .reception
-            .trusted
-            .iter()
-            .any(|network| network.contains(ip));
+    let known = crate::judge::is_known(&config.reception, ip) || config.smtp.trusts(ip);
     let Stream::Tcp(socket) = &connection.stream else {
         return;
     };
@@ -246,9 +241,12 @@ impl drive::Handler<Session> for Handler {
             Event::Hello { name, extended } => self.hello(name, extended),
             Event::Mail { from, parameters } => {
                 let may_log_in = self.shared.auth.may_log_in(&link.peer, link.tls.as_ref());
-                match self.mail(from, parameters, &link.peer, may_log_in) {
-                    Ok(accepted) => self.sender_admitted(link).await.map(|()| accepted),
-                    refused => refused,
+                match self.sender_exists(&from, link).await {
+                    Ok(()) => match self.mail(from, parameters, &link.peer, may_log_in) {
+                        Ok(accepted) => self.sender_admitted(link).await.map(|()| accepted),
+                        refused => refused,
+                    },
+                    Err(reply) => Err(reply),
                 }
             }
             Event::Recipient { to, parameters } => self.rcpt(to, parameters, link).await,

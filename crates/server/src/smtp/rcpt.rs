@@ -6,6 +6,7 @@ use smtp::reply::{self, Reply};
 use smtp::server::{Accepted, Kind, Session};
 
 use super::{Handler, Verdict, refusal};
+use crate::courier;
 use crate::drive::Link;
 use crate::pipeline::route::Routed;
 use crate::pipeline::{Path, Remote, daily, demands, route};
@@ -33,10 +34,15 @@ impl Handler {
         match routed {
             Ok(routed) => {
                 self.daily(&routed)?;
+                self.recipient_takes_mail(&routed).await?;
                 self.recipient_admitted(link, &to.to_string()).await?;
                 demands::since(&self.shared, &to.to_string(), parameters.valid_since)?;
                 self.known = self.known.saturating_add(1);
                 if let Some(transaction) = &mut self.transaction {
+                    let routed = match transaction.envelope.hold {
+                        Some(_) => held(&to, routed),
+                        None => routed,
+                    };
                     transaction.recipients.push(Path {
                         address: to.to_string(),
                         accounts: routed.accounts,
@@ -88,5 +94,21 @@ impl Handler {
             daily::allowed(snapshot, identity.account, limits, &recipients, now)
         });
         allowed.map_err(|error| refusal::reply(&error))?
+    }
+}
+
+/// RFC 4865 §4.2: nothing is released before its time, to nobody: who is here waits in the queue as well.
+fn held(to: &ForwardPath, routed: Routed) -> Routed {
+    let address = to.to_string();
+    match courier::destination_of(&address) {
+        Some(domain) if !routed.accounts.is_empty() => Routed {
+            accounts: Vec::new(),
+            remote: vec![Remote {
+                address,
+                domain,
+                alias: false,
+            }],
+        },
+        _ => routed,
     }
 }
