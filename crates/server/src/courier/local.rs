@@ -61,8 +61,8 @@ async fn path(shared: &Arc<Shared>, recipient: &JobRecipient, bounce: bool) -> R
         failure: recipient.notify.failure,
         delay: recipient.notify.delay,
     });
-    parameters.valid_since = recipient.rrvs.map(|at| ValidSince {
-        at,
+    parameters.valid_since = recipient.rrvs.map(|since| ValidSince {
+        at: since.at,
         no_support: None,
     });
     pipeline::demands::since(shared, &recipient.address, parameters.valid_since)?;
@@ -110,7 +110,13 @@ fn attempt(shared: &Shared, verdict: Result<(), Reply>) -> Attempt {
     };
     let (reply, outcome) = match verdict {
         // Whoever asked to be told of it has been told.
-        Ok(()) => (None, Outcome::Delivered { dsn_relayed: true }),
+        Ok(()) => (
+            None,
+            Outcome::Delivered {
+                dsn_relayed: true,
+                by_relayed: true,
+            },
+        ),
         Err(reply) if reply.is_permanent() => {
             let outcome = Outcome::Failed {
                 status: status(&reply, "5.0.0"),
