@@ -240,7 +240,16 @@ fn a13_aborted_sasl_leaves_nothing_behind() {
 
 #[test]
 fn a17_nesting_in_a_whole_session() {
-    for keys in ["OR ", "NOT ", "(", "NOT OR ", "(OR SEEN "] {
+    for keys in [
+        "OR ",
+        "NOT ",
+        "(",
+        "NOT OR ",
+        "(OR SEEN ",
+        "OR FUZZY ",
+        "NOT FUZZY ",
+        "FUZZY (",
+    ] {
         let said = says(format!("a SEARCH {}\r\nz CHECK\r\n", keys.repeat(20_000)).as_bytes());
         assert!(
             said.starts_with("a NO [LIMIT] SEARCH ") || said.starts_with("a BAD SEARCH: "),
