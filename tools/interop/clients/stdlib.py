@@ -174,6 +174,35 @@ def imap_authentication(site, report):
     c.logout()
 
 
+def imap_sharing(site, report):
+    owner, reader = site.new_account(), site.new_account()
+    c, r = site.imap(owner), site.imap(reader)
+    ok(report, c.append("INBOX", None, None, make("shared", owner, reader, b"text\r\n")), "append")
+    ok(report, c.setacl("INBOX", reader, "lrsi"), "SETACL")
+    acl = ok(report, c.getacl("INBOX"), "GETACL")[0].decode()
+    expect(report, "ACL", f"{reader} lrsi" in acl.replace('"', ""), True)
+    name = f'"Other Users/{owner}/INBOX"'
+    rights = ok(report, r.myrights(name), "MYRIGHTS")[0].decode()
+    expect(report, "rights", rights.rsplit(" ", 1)[1], "lrsi")
+    spaces = ok(report, r.namespace(), "NAMESPACE")[0].decode()
+    expect(report, "namespace", '"Other Users/"' in spaces, True)
+    expect(report, "messages", ok(report, r.select(name), "SELECT"), [b"1"])
+    ok(report, r.store("1", "+FLAGS", "(\\Seen)"), "STORE of \\Seen")
+    expect(report, "no right to write", r.store("1", "+FLAGS", "(\\Flagged)")[0], "NO")
+    ok(report, c.select("INBOX"), "SELECT")
+    expect(report, "the owner's \\Seen", b"\\Seen" in ok(report, c.fetch("1", "(FLAGS)"), "FETCH")[0], False)
+    roots, quota = ok(report, c.getquotaroot("INBOX"), "GETQUOTAROOT")
+    expect(report, "quota root", owner in roots[0].decode() and owner in quota[0].decode(), True)
+    for command in ("SETMETADATA", "GETMETADATA"):
+        imaplib.Commands[command] = ("AUTH", "SELECTED")
+    ok(report, c._simple_command("SETMETADATA", "INBOX", '(/private/comment "mine")'), "SETMETADATA")
+    ok(report, c._simple_command("GETMETADATA", "INBOX", "/private/comment"), "GETMETADATA")
+    said = c.response("METADATA")[1][0].decode()
+    expect(report, "annotation", '(/private/comment "mine")' in said, True)
+    ok(report, c.deleteacl("INBOX", reader), "DELETEACL")
+    expect(report, "gone", r.select(name)[0], "NO")
+
+
 def pop3_keep_and_delete(site, report):
     account = site.new_account()
     sent = list(corpus("a@remote.example", account).values())
@@ -229,5 +258,6 @@ TESTS = (
     imap_walk,
     imap_two_sessions,
     imap_authentication,
+    imap_sharing,
     pop3_keep_and_delete,
 )
