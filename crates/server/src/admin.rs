@@ -178,6 +178,7 @@ fn describe(request: &Request) -> Option<String> {
     let text = match request {
         Request::DomainAdd { name } => format!("domain add {name}"),
         Request::Dkim(request) => return request.describe(),
+        Request::Reports(request) => return request.describe(),
         Request::Sharing(request) => return request.describe(),
         Request::Queue(request) => return request.describe(),
         Request::DomainRemove { name } => format!("domain remove {name}"),

@@ -5,6 +5,7 @@ use std::io::Write;
 use serde_json::Value;
 use testkit::dns;
 use testkit::server::Server;
+use testkit::sink::Sink;
 
 const XML: &str = "<?xml version=\"1.0\"?>\n<feedback><report_metadata><org_name>Big Mail</org_name>\
     <report_id>r1</report_id><date_range><begin>BEGIN</begin><end>END</end></date_range></report_metadata>\
@@ -108,4 +109,103 @@ fn reports_to_the_address_in_the_records_are_kept_and_others_are_only_mail() {
         words.contains("192.0.2.9: neither SPF nor DKIM stands for example.test"),
         "{words}"
     );
+}
+
+fn today() -> String {
+    let output = std::process::Command::new("date")
+        .args(["-u", "+%Y-%m-%d"])
+        .output()
+        .expect("date");
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+/// RFC 7489 §7: who publishes a policy hears what came in its name; nobody gets reports that he has not agreed to.
+#[test]
+fn domains_hear_what_came_in_their_name() {
+    let dns = dns::Server::start().expect("name server");
+    let sink = Sink::new().start().expect("sink");
+    let route = format!(
+        "[{{ domain = \"*\", host = \"127.0.0.1\", port = {} }}]",
+        sink.port()
+    );
+    let server = Server::builder()
+        .setting("dns.servers", &dns.setting())
+        .setting("dns.dnssec", "\"off\"")
+        .setting("reception.check_private", "true")
+        .setting("route", &route)
+        .start()
+        .expect("server");
+    server.add_domain("example.test").expect("domain");
+    server.add_account("alice@example.test").expect("alice");
+    dns.txt("author.example", &["v=spf1 ip4:192.0.2.1 -all"]);
+    let rua = "rua=mailto:r@author.example, mailto:spy@other.example, mailto:small@author.example!10, mailto:ok@third.example!1m";
+    dns.txt(
+        "_dmarc.author.example",
+        &[&format!("v=DMARC1; p=none; {rua}")],
+    );
+    dns.txt("author.example._report._dmarc.third.example", &["v=DMARC1"]);
+    let mut smtp = server.connect(server.ports().smtp).expect("connection");
+    smtp.reply().expect("greeting");
+    for _ in 0..2 {
+        smtp.smtp("EHLO author.example", 250).expect("EHLO");
+        smtp.smtp("MAIL FROM:<ann@author.example>", 250)
+            .expect("MAIL");
+        smtp.smtp("RCPT TO:<alice@example.test>", 250)
+            .expect("RCPT");
+        smtp.smtp("DATA", 354).expect("DATA");
+        smtp.send(b"From: ann@author.example\r\nSubject: x\r\n\r\nx\r\n")
+            .expect("message");
+        smtp.smtp(".", 250).expect("end");
+    }
+    let told = server
+        .cli(&["--json", "reports", "send", "--day", &today()])
+        .expect("send");
+    let told: Value = serde_json::from_str(&told).expect("JSON");
+    let outcomes: Vec<(String, String)> = told
+        .as_array()
+        .expect("rows")
+        .iter()
+        .map(|row| {
+            let text = |key: &str| row[key].as_str().unwrap_or_default().to_owned();
+            (text("to"), text("outcome"))
+        })
+        .collect();
+    let of = |to: &str| {
+        let found = outcomes.iter().find(|(address, _)| address == to);
+        found
+            .map(|(_, outcome)| outcome.as_str())
+            .unwrap_or_default()
+    };
+    assert_eq!(of("r@author.example"), "queued", "{told:#}");
+    assert_eq!(of("ok@third.example"), "queued", "{told:#}");
+    assert!(
+        of("spy@other.example").contains("has not agreed"),
+        "{told:#}"
+    );
+    assert!(of("small@author.example").contains("larger"), "{told:#}");
+    sink.wait(|_, messages| messages.len() == 2);
+    for message in sink.messages() {
+        let report =
+            mail_auth::report::Report::parse_rfc5322(&message.content, 1 << 20).expect("a report");
+        assert_eq!(
+            (report.domain(), report.records().len()),
+            ("author.example", 1)
+        );
+        let record = &report.records()[0];
+        assert_eq!(record.count(), 2);
+        assert_eq!(
+            record.source_ip(),
+            Some("127.0.0.1".parse().expect("an address"))
+        );
+        assert_eq!(record.spf_auth_result()[0].result().to_string(), "fail");
+        assert!(message.mail.contains("<>"), "{}", message.mail);
+        let text = String::from_utf8_lossy(&message.content);
+        assert!(text.starts_with("DKIM-Signature: "), "{text}");
+        assert!(!text.contains("Return-Path"), "{text}");
+    }
+    // What was reported is not reported again.
+    let again = server
+        .cli(&["--json", "reports", "send", "--day", &today()])
+        .expect("send");
+    assert_eq!(again.trim(), "[]");
 }

@@ -173,6 +173,13 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Forgets what was counted of a domain on a day: it was reported, or nobody wants it.
+    pub fn forget_tls_results_of(&mut self, day: i64, domain: &str) -> Result<()> {
+        let sql = "DELETE FROM tls_result WHERE day = $1 AND domain = $2";
+        self.sql.execute(sql, values![day, domain])?;
+        Ok(())
+    }
+
     /// Forgets what was counted before a day.
     pub fn forget_tls_results(&mut self, day: i64) -> Result<()> {
         self.sql

@@ -13,6 +13,34 @@ pub(super) enum Command {
     Dmarc(Arguments),
     /// Where other servers failed to reach this one over TLS
     Tls(Arguments),
+    /// Have the running server send its reports of a day now; without this it does so after midnight UTC
+    Send {
+        /// The day, UTC; yesterday without it
+        #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
+        day: Option<i64>,
+    },
+}
+
+/// Days since 1970 of a date.
+fn day(text: &str) -> std::result::Result<i64, String> {
+    let wrong = || format!("{text} is no date; write 2026-01-31");
+    let numbers: Vec<&str> = text.split('-').collect();
+    let [year, month, day] = numbers.as_slice() else {
+        return Err(wrong());
+    };
+    let date = mime::DateTime {
+        year: year.parse().map_err(|_| wrong())?,
+        month: month.parse().map_err(|_| wrong())?,
+        day: day.parse().map_err(|_| wrong())?,
+        ..mime::DateTime::from_timestamp(0, 0)
+    };
+    let days = date.timestamp().div_euclid(86_400);
+    // A day that there is not becomes another one.
+    let back = mime::DateTime::from_timestamp(days.saturating_mul(86_400), 0);
+    match (back.year, back.month, back.day) == (date.year, date.month, date.day) {
+        true => Ok(days),
+        false => Err(wrong()),
+    }
 }
 
 #[derive(Debug, Args)]
@@ -28,6 +56,7 @@ pub(super) fn run(command: Command, context: &Context) -> Result {
     let (kind, arguments) = match command {
         Command::Dmarc(arguments) => ("dmarc", arguments),
         Command::Tls(arguments) => ("tls", arguments),
+        Command::Send { day } => return send(day, context),
     };
     let days = i64::from(arguments.days);
     let request = admin::Request::Summary {
@@ -48,6 +77,22 @@ pub(super) fn run(command: Command, context: &Context) -> Result {
             say!("{line}");
         }
     }
+    Ok(())
+}
+
+fn send(day: Option<i64>, context: &Context) -> Result {
+    let yesterday = super::now().div_euclid(86_400).saturating_sub(1);
+    let request = admin::Request::Send {
+        day: day.unwrap_or(yesterday),
+    };
+    let answer = context.target()?.ask(&Request::Reports(request))?.value;
+    let columns = [
+        show::Column("KIND", "kind", show::text),
+        show::Column("ABOUT", "domain", show::text),
+        show::Column("TO", "to", show::text),
+        show::Column("OUTCOME", "outcome", show::text),
+    ];
+    show::table(&answer, &columns, context.json);
     Ok(())
 }
 
@@ -180,6 +225,15 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn days() {
+        assert_eq!(day("1970-01-02"), Ok(1));
+        assert_eq!(day("2026-11-23"), Ok(20_780));
+        for wrong in ["2026-02-30", "2026-1", "x", "2026-13-01", ""] {
+            assert!(day(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn failures_in_words() {

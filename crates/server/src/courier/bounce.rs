@@ -207,6 +207,58 @@ async fn one(
     })
 }
 
+/// A message of our own that expects no answer: a report to another server, signed by `domain`. It goes out under the
+/// null path, so that nothing comes back.
+pub async fn letter(
+    shared: &Shared,
+    domain: &str,
+    to: &str,
+    octets: Vec<u8>,
+    tls_optional: bool,
+) -> store::Result<Report> {
+    let now = shared.timestamp();
+    let id = pipeline::new_id(shared);
+    let signature = sign::dkim(shared, domain, &octets);
+    let top = format!("Return-Path: <>\r\n{signature}");
+    let meta = BodyMeta {
+        accounts: Vec::new(),
+        received: now,
+        reverse_path: String::new(),
+        recipients: vec![to.to_owned()],
+    };
+    let content = shared
+        .db
+        .ingest(meta, vec![top.into_bytes(), octets])
+        .await?;
+    let (expires, _) = shared.config().queue.times(now);
+    let envelope = QueuedEnvelope {
+        reverse_path: String::new(),
+        report_to: None,
+        envid: None,
+        ret: None,
+        body: BodyKind::SevenBit,
+        smtputf8: !to.is_ascii(),
+        require_tls: false,
+        tls_optional,
+        // Letters of people go first.
+        priority: -2,
+        deliver_by: None,
+        release_at: now,
+        submitter: None,
+        auth: Some(String::new()),
+        trace_id: id,
+        received: now,
+        warn_at: expires,
+        expires,
+    };
+    Ok(Report {
+        to: to.to_owned(),
+        content,
+        envelope,
+        now,
+    })
+}
+
 /// The domain a notification comes from: the reader's own, or that of this server.
 fn own_domain(shared: &Shared, to: &str) -> store::Result<String> {
     let host = shared.config().hostname.clone();

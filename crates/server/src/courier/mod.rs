@@ -31,7 +31,7 @@ use store::{NotifyOn, QueueId, QueuedEnvelope, Timestamp, ValidSince};
 
 pub use attempt::{Ways, attempt, renew};
 
-pub use bounce::{Action, Report, Told, prepare};
+pub use bounce::{Action, Report, Told, letter, prepare};
 pub use options::QueueOptions;
 pub use schedule::Courier;
 

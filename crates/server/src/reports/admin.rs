@@ -25,15 +25,38 @@ pub enum Request {
         /// About the time after this.
         after: Timestamp,
     },
+    /// Sends our reports of a day now.
+    Send {
+        /// Days since 1970, UTC.
+        day: i64,
+    },
+}
+
+impl Request {
+    /// What the log says of it.
+    pub fn describe(&self) -> Option<String> {
+        match self {
+            Request::Summary { .. } => None,
+            Request::Send { day } => Some(format!("reports send, day {day}")),
+        }
+    }
 }
 
 /// Does what is asked.
 pub fn execute(store: &Store, request: Request) -> Result<Answer> {
-    let Request::Summary {
-        kind,
-        domain,
-        after,
-    } = request;
+    let (kind, domain, after) = match request {
+        Request::Summary {
+            kind,
+            domain,
+            after,
+        } => (kind, domain, after),
+        Request::Send { day } => {
+            let told = super::send::order(day).ok_or_else(|| {
+                Error::Conflict("reports are sent by a running server; none runs here".to_owned())
+            })?;
+            return Ok(Value::Array(told).into());
+        }
+    };
     let summary = store.read(|snapshot| {
         let domains = match &domain {
             Some(name) => vec![snapshot.domain(name)?.ok_or(Error::NotFound("domain"))?],

@@ -1,13 +1,13 @@
 //! Reports between mail servers: DMARC aggregate reports (RFC 7489 §7) and reports on TLS (RFC 8460), those of others
 //! about us, and ours about others.
 
-#[allow(dead_code, reason = "reports are sent over the queue")]
 pub mod address;
 pub mod admin;
-#[allow(dead_code, reason = "reports are sent over the queue")]
 pub mod dmarc;
 pub mod extract;
 pub mod receive;
+pub mod send;
+pub mod tls;
 
 use std::io::Write as _;
 

@@ -29,7 +29,7 @@ const OVERSIGNED: [&str; 11] = [
 
 /// Signed where they are (RFC 6376 §5.4.1). Mailing lists add some of them, which is their right; RFC 8058 §4 wants the
 /// one-click fields signed.
-const SIGNED: [&str; 19] = [
+const SIGNED: [&str; 22] = [
     "Sender",
     "Content-Transfer-Encoding",
     "Content-Disposition",
@@ -49,6 +49,9 @@ const SIGNED: [&str; 19] = [
     "Resent-Date",
     "Resent-Message-ID",
     "Auto-Submitted",
+    "TLS-Report-Domain",
+    "TLS-Report-Submitter",
+    "TLS-Required",
 ];
 
 /// A message to be signed: `top` stands above `message` and belongs to its header.
