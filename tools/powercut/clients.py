@@ -5,6 +5,7 @@ import poplib
 import random
 import re
 import smtplib
+import socket
 import threading
 import time
 
@@ -91,6 +92,114 @@ class Smtp(Worker):
             # LMTP answers per recipient, but here there is one only.
             self.refuse((code, text))
             self.deliveries.in_flight.pop(name, None)
+
+
+class Submit(Worker):
+    """Sends as a user to one to three recipients elsewhere, and now and then to one here as well."""
+
+    def __init__(self, site, seed, stop, model):
+        super().__init__(site, seed, stop)
+        self.model = model
+
+    def open(self):
+        self.client = smtplib.SMTP("127.0.0.1", self.site.ports["submission"], timeout=60)
+        self.client.ehlo("powercut.test")
+        self.client.login(self.model.account, self.site.password(self.model.account))
+
+    def turn(self):
+        name = self.name("o")
+        domains = self.rng.sample(Sink.DOMAINS, self.rng.choice((1, 1, 2, 3)))
+        away = [f"{name}@{domain}" for domain in domains]
+        here = self.rng.random() < 0.5
+        try:
+            code, text = self.client.mail(self.model.account)
+            for recipient in [*away, *([self.model.beside] if here else [])] if code == 250 else ():
+                code, text = self.client.rcpt(recipient)
+                if code != 250:
+                    break
+            if code != 250:
+                self.refuse((code, text))
+                self.client.rset()
+                return
+            self.model.in_flight[name] = (away, here)
+            code, text = self.client.data(oracle.text_of(name, self.model.account))
+        except smtplib.SMTPDataError as why:
+            code, text = why.smtp_code, why.smtp_error
+        if code == 250:
+            self.model.acknowledged(name)
+            self.acknowledged += 1
+        elif code != -1:
+            self.refuse((code, text))
+            self.model.in_flight.pop(name, None)
+
+
+class Sink(threading.Thread):
+    """The servers elsewhere: one takes mail, one never has time, one refuses. It outlives the server under test."""
+
+    DOMAINS = ("taken.test", "later.test", "refused.test")
+
+    def __init__(self, account):
+        super().__init__(daemon=True)
+        self.account = account
+        self.taken = set()  # recipients whose message came whole
+        self.wrong = []
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+        self.start()
+
+    def run(self):
+        while True:
+            connection, _ = self.socket.accept()
+            threading.Thread(target=self.converse, args=(connection,), daemon=True).start()
+
+    def converse(self, connection):
+        try:
+            with connection, connection.makefile("rb") as lines:
+                self.session(connection, lines)
+        except OSError:
+            pass  # the server was killed
+
+    def session(self, connection, lines):
+        answer = lambda text: connection.sendall(text.encode() + b"\r\n")
+        answer("220 elsewhere")
+        recipients = []
+        for line in lines:
+            command = line.decode().strip()
+            verb = command.upper().split(" ")[0]
+            if verb == "RCPT":
+                address = re.search(r"<(.*)>", command)[1]
+                domain = address.rsplit("@", 1)[1]
+                reply = {"taken.test": "250 ok", "later.test": "450 4.2.0 no time"}.get(domain, "550 5.1.1 nobody")
+                if reply.startswith("250"):
+                    recipients.append(address)
+                answer(reply)
+            elif verb == "DATA":
+                answer("354 go on")
+                text = b""
+                for line in lines:
+                    if line == b".\r\n":
+                        break
+                    text += line[1:] if line.startswith(b".") else line
+                else:
+                    return
+                self.take(recipients, text)
+                answer("250 taken")
+                recipients = []
+            elif verb == "QUIT":
+                answer("221 bye")
+                return
+            else:
+                recipients = [] if verb in ("MAIL", "RSET") else recipients
+                answer("250 ok")
+
+    def take(self, recipients, text):
+        try:
+            name = oracle.name_of(text, "elsewhere", self.account)
+            if any(not address.startswith(name + "@") for address in recipients):
+                raise Failure(f"{name} went to {recipients}")
+            self.taken |= set(recipients)
+        except Failure as why:
+            self.wrong.append(str(why))
 
 
 class Imap(Worker):

@@ -14,13 +14,13 @@ from site_under_test import Failure, HEADERS_ON_TOP
 MARK = re.compile(rb"(?m)^Message-ID: <([a-z0-9.]+)@powercut\.test>\r?$")
 
 
-def text_of(name):
+def text_of(name, sender="sender@bench.test"):
     """The message of this name: the same octets whenever it is asked for."""
     rng = random.Random(name)
     size = rng.choice((200, 1_000, 4_000, 4_000, 16_000, 60_000))
     body = rng.randbytes(size // 2).hex()
     lines = "\r\n".join(body[n:n + 72] for n in range(0, len(body), 72))
-    return (f"From: sender@bench.test\r\nTo: someone@bench.test\r\nSubject: {name}\r\n"
+    return (f"From: {sender}\r\nTo: someone@bench.test\r\nSubject: {name}\r\n"
             f"Date: Tue, 02 Jan 2024 03:04:05 +0000\r\nMessage-ID: <{name}@powercut.test>\r\n\r\n{lines}\r\n").encode()
 
 
@@ -28,13 +28,13 @@ def digest(text):
     return hashlib.sha256(text).digest()[:8]
 
 
-def name_of(stored, where):
+def name_of(stored, where, sender="sender@bench.test"):
     """The name of a stored message, which must be whole."""
     marks = MARK.findall(stored.split(b"\r\n\r\n", 1)[0])
     if len(marks) != 1:
         raise Failure(f"{where}: a message that nobody sent: {stored[:200]!r}")
     name = marks[0].decode()
-    sent = text_of(name)
+    sent = text_of(name, sender)
     if not stored.endswith(sent) or not HEADERS_ON_TOP.match(stored[:len(stored) - len(sent)]):
         raise Failure(f"{where}: {name} is not whole: {len(stored)} octets of {len(sent)} and headers")
     return name
@@ -76,6 +76,40 @@ class Deliveries:
             raise Failure(f"messages that were refused or removed are there: {unknown[:5]}")
         self.in_flight.clear()
         return sum(map(len, self.kept.values()))
+
+
+class Outgoing:
+    """Messages of one user to recipients elsewhere, and some to one account here."""
+
+    def __init__(self, account, beside):
+        self.account, self.beside = account, beside
+        self.kept = {}       # name -> recipients elsewhere, whether one here
+        self.in_flight = {}  # likewise
+
+    def acknowledged(self, name):
+        self.kept[name] = self.in_flight.pop(name)
+
+    def verify(self, queued, taken, told, here):
+        """`queued`, `taken`: recipients; `told`: Counter of recipients whose failure came back; `here`: Counter of names with
+        the account here. `queued` was looked at first. Returns the number of promises checked."""
+        there = lambda address: address in queued or address in taken or address in told
+        for name, (away, beside) in self.in_flight.items():
+            found = [there(address) for address in away] + ([here[name] > 0] if beside else [])
+            if any(found) and not all(found):
+                raise Failure(f"half there: {name}, not acknowledged: {found}")
+            if any(found):
+                self.kept[name] = (away, beside)
+        self.in_flight.clear()
+        forgotten = [address for away, _ in self.kept.values() for address in away if not there(address)]
+        if forgotten:
+            raise Failure(f"{len(forgotten)} accepted recipients are neither queued, nor delivered, nor told of: {forgotten[:5]}")
+        twice = [address for address, times in told.items() if times > 1]
+        if twice:
+            raise Failure(f"told more than once: {twice[:5]}")
+        wrong = [f"{name}: {here[name]} times" for name, (_, beside) in self.kept.items() if here[name] != beside]
+        if wrong or set(here) - set(self.kept):
+            raise Failure(f"not here as accepted: {wrong[:5]} {sorted(set(here) - set(self.kept))[:5]}")
+        return sum(len(away) + beside for away, beside in self.kept.values())
 
 
 class Mailboxes:

@@ -11,8 +11,11 @@ A mode that cannot run here says 'skipped, because …'.
 """
 
 import argparse
+import collections
+import json
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -31,7 +34,8 @@ from site_under_test import PASSWORD, Failure, Waxwing, run  # noqa: E402
 RECIPIENTS = [f"r{n}@bench.test" for n in range(6)]
 IMAP_ACCOUNTS = [f"i{n}@bench.test" for n in range(3)]
 POP_ACCOUNT, KEY_ACCOUNT = "p@bench.test", "k@bench.test"
-ACCOUNTS = [*RECIPIENTS, *IMAP_ACCOUNTS, POP_ACCOUNT, KEY_ACCOUNT]
+SENDER, BESIDE = "o@bench.test", "q@bench.test"
+ACCOUNTS = [*RECIPIENTS, *IMAP_ACCOUNTS, POP_ACCOUNT, KEY_ACCOUNT, SENDER, BESIDE]
 
 # A disk is used for this many cuts, so that verification stays quick.
 CUTS_PER_DISK = 10
@@ -46,6 +50,8 @@ class World:
         self.imap = [oracle.Mailboxes(account, ()) for account in IMAP_ACCOUNTS]
         self.pop = oracle.Mailboxes(POP_ACCOUNT, ("INBOX",))
         self.key = oracle.Passwords(KEY_ACCOUNT, PASSWORD)
+        self.outgoing = oracle.Outgoing(SENDER, BESIDE)
+        self.sink = site.sink
         self.round = 0
         self.workers = []
 
@@ -64,13 +70,15 @@ class World:
             model.state = clients.read_account(self.site, model.account)
 
     def work(self, seed, smtp=8):
-        """Starts 8 SMTP and LMTP clients, 3 IMAP clients, a POP3 client and one that changes a password."""
+        """Starts 8 SMTP and LMTP clients, a user who writes elsewhere, 3 IMAP clients, a POP3 client and one that changes a
+        password."""
         self.round += 1
         stop = threading.Event()
         seed = f"{seed}/{self.round}"
         workers = [clients.Smtp(self.site, f"{seed}/s{n}", stop, self.deliveries, lmtp=n >= 6) for n in range(smtp)]
         workers += [clients.Imap(self.site, f"{seed}/{n}", stop, model) for n, model in enumerate(self.imap)]
         workers.append(clients.Pop3(self.site, f"{seed}/p", stop, self.pop))
+        workers.append(clients.Submit(self.site, f"{seed}/o", stop, self.outgoing))
         if hasattr(self.site, "set_password"):
             workers.append(clients.Password(self.site, f"{seed}/k", stop, self.key))
         for worker in workers:
@@ -92,7 +100,8 @@ class World:
 
     def verify(self):
         """Returns the number of promises that were found kept."""
-        checked = self.deliveries.verify({r: self.texts(r) for r in RECIPIENTS})
+        checked = self.verify_outgoing()
+        checked += self.deliveries.verify({r: self.texts(r) for r in RECIPIENTS})
         for model in self.imap:
             checked += model.verify(clients.read_account(self.site, model.account))
         inbox = clients.read_account(self.site, POP_ACCOUNT)["INBOX"].values()
@@ -107,8 +116,28 @@ class World:
         checked += self.pop.verify(names)
         return checked + self.key.verify(self.opens)
 
+    def verify_outgoing(self):
+        """What was accepted for others is queued, delivered, or told of."""
+        listed = json.loads(self.site.cli("--json", "queue", "list", "--limit", "1000000"))
+        queued = {to["address"] for item in listed for to in item["recipients"]}
+        taken = set(self.sink.taken)
+        if self.sink.wrong:
+            raise Failure(f"elsewhere: {self.sink.wrong[0]}")
+        final = re.compile(rb"(?m)^Final-Recipient: rfc822; (\S+)\r?$")
+        told = collections.Counter(to.decode() for text in self.texts(SENDER) for to in final.findall(text))
+        here = collections.Counter(oracle.name_of(text, BESIDE, SENDER) for text in self.texts(BESIDE))
+        return self.outgoing.verify(queued, taken, told, here)
+
     def verify_loosely(self):
         """As `verify`, but refused operations may have happened: a failed fsync leaves that open."""
+        self.outgoing.in_flight.clear()
+        listed = json.loads(self.site.cli("--json", "queue", "list", "--limit", "1000000"))
+        queued = {to["address"] for item in listed for to in item["recipients"]}
+        told = b"".join(self.texts(SENDER))
+        for away, _ in self.outgoing.kept.values():
+            for address in away:
+                if address not in queued and address not in self.sink.taken and address.encode() not in told:
+                    raise Failure(f"{address}, accepted, is forgotten")
         found = {r: {oracle.name_of(text, r) for text in self.texts(r)} for r in RECIPIENTS}
         for name, recipients in self.deliveries.kept.items():
             for recipient in recipients:
@@ -144,10 +173,15 @@ class World:
 def serve(folder, data, site_class=Waxwing):
     """A server whose data lies at `data`."""
     site = site_class(folder=os.path.join(folder, "etc"))
+    site.sink = clients.Sink(SENDER)
     with open(site.config) as source:
-        lines = [line for line in source if not line.startswith("data = ")]
+        lines = [line for line in source if not line.startswith(("data = ", "route = ", "queue.", "limits."))]
+    own = [f'data = "{data}"\n',
+           f'route = [{{ domain = "*", host = "127.0.0.1", port = {site.sink.port}, tls = "none" }}]\n',
+           'queue.retry = "5s"\n', 'queue.retry_most = "5s"\n',
+           "limits.messages_per_day = 0\n", "limits.strangers_per_day = 0\n"]
     with open(site.config, "w") as out:
-        out.writelines([f'data = "{data}"\n', *lines])
+        out.writelines([*own, *lines])
     return site
 
 
