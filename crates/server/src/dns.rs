@@ -15,6 +15,7 @@
 //! set, depth, NSEC3 iterations).
 
 mod probe;
+mod tolerant;
 mod trust;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -22,7 +23,6 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{
     ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts,
 };
@@ -32,11 +32,13 @@ use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::dnssec::{Proof, TrustAnchors};
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
+use hickory_resolver::{Resolver, TokioResolver};
 use mail_auth::MessageAuthenticator;
 use tokio::sync::Semaphore;
 
 use crate::config::{DnsOptions, Dnssec};
 use probe::Probe;
+use tolerant::Tolerant;
 use trust::TrustingResolver;
 
 /// Questions under way at once. A resolver that answers nothing then holds some hundred KiB, and those that wait for it do so
@@ -135,8 +137,10 @@ pub enum SetupError {
 
 /// The resolvers of a server.
 pub struct Dns {
-    /// Does not validate. Sender authentication, which does not rest on DNSSEC, asks this one.
-    plain: MessageAuthenticator,
+    /// Sender authentication, which does not rest on DNSSEC, asks by itself.
+    authenticator: MessageAuthenticator,
+    /// Does not validate.
+    plain: Resolver<Tolerant>,
     checked: Checked,
     slots: Semaphore,
 }
@@ -144,7 +148,7 @@ pub struct Dns {
 enum Checked {
     Off,
     Trust(Box<TrustingResolver>),
-    Validate(Box<TokioResolver>, Probe),
+    Validate(Box<Resolver<Tolerant>>, Probe),
 }
 
 impl Dns {
@@ -154,8 +158,14 @@ impl Dns {
             [] => system_servers(),
             listed => listed.to_vec(),
         };
-        let provider = TokioRuntimeProvider::default();
-        let plain = TokioResolver::builder_with_config(config(&servers), provider.clone())
+        let authenticator =
+            TokioResolver::builder_with_config(config(&servers), TokioRuntimeProvider::default())
+                .with_options(resolver_options(false))
+                .with_tls_config(no_tls())
+                .build()
+                .map_err(library)?;
+        let provider = Tolerant::default();
+        let plain = Resolver::builder_with_config(config(&servers), provider.clone())
             .with_options(resolver_options(false))
             .with_tls_config(no_tls())
             .build()
@@ -177,7 +187,7 @@ impl Dns {
                     None => TrustAnchors::default(),
                     Some(text) => TrustAnchors::from_str(text).map_err(library)?,
                 };
-                let resolver = TokioResolver::builder_with_config(config(&servers), provider)
+                let resolver = Resolver::builder_with_config(config(&servers), provider)
                     .with_options(resolver_options(true))
                     .with_tls_config(no_tls())
                     .with_trust_anchor(Arc::new(anchors))
@@ -187,7 +197,8 @@ impl Dns {
             }
         };
         Ok(Dns {
-            plain: MessageAuthenticator(plain),
+            authenticator: MessageAuthenticator(authenticator),
+            plain,
             checked,
             slots: Semaphore::new(IN_FLIGHT),
         })
@@ -195,7 +206,7 @@ impl Dns {
 
     /// What checks SPF, DKIM, DMARC and ARC, over the same servers.
     pub fn authenticator(&self) -> &MessageAuthenticator {
-        &self.plain
+        &self.authenticator
     }
 
     /// The MX records of a domain.
@@ -306,7 +317,7 @@ impl Dns {
             Checked::Validate(resolver, probe) if !probe.is_stripped().await => {
                 resolver.lookup(name.clone(), kind).await
             }
-            Checked::Off | Checked::Validate(..) => self.plain.0.lookup(name.clone(), kind).await,
+            Checked::Off | Checked::Validate(..) => self.plain.lookup(name.clone(), kind).await,
         }
     }
 }

@@ -46,7 +46,7 @@ impl World {
             dns.setting()
         );
         let config = Config::parse(&text, &folder.path().join("waxwing.toml")).unwrap();
-        let store = Store::open(&folder.path().join("data"), db::options()).unwrap();
+        let store = Store::open(folder.path().join("data"), db::options()).unwrap();
         let tls = Tls::load(&config.tls, &config.hostname).unwrap();
         let names = Dns::new(&config.dns).unwrap();
         let mut shared = Shared::new(config, Db::new(store), tls, names).unwrap();
@@ -328,6 +328,13 @@ async fn a37_answers_out_of_bounds() {
         .dns
         .mx("odd.test", &[(1, "127.0.0.1"), (2, "good.test")]);
     job.domain = "odd.test".to_owned();
+    assert_eq!(told(&world.one(&job).await), ("delivered", ""));
+    // Records that are too short to be any.
+    let mut good = vec![0, 7];
+    good.extend(dns::labels("good.test"));
+    let short = vec![vec![], vec![0], vec![0, 1], good];
+    world.dns.raw("short.test", kind::MX, short);
+    job.domain = "short.test".to_owned();
     assert_eq!(told(&world.one(&job).await), ("delivered", ""));
     // An alias in the place of a host is against the rules and common.
     world.dns.mx("alias.test", &[(1, "www.test")]);
@@ -707,6 +714,24 @@ async fn a38_dane() {
             if secure { "tlsa" } else { "no-policy-found" },
             "{case}"
         );
+    }
+    // A37: records too short to be any are not there; one that is long enough and empty is not usable.
+    let mut fitting_record = vec![3, 0, 1];
+    fitting_record.extend(&fitting);
+    for (records, expected) in [
+        (
+            vec![vec![], vec![3], vec![3, 1], vec![3, 1, 1], fitting_record],
+            "delivered",
+        ),
+        (vec![vec![], vec![3], vec![3, 1]], "delivered"),
+        (vec![vec![3, 1, 1]], "delivered"),
+    ] {
+        let world = World::new(tls.port(), TRUST).with_mx();
+        world.dns.authentic(true);
+        let name = format!("_{}._tcp.mx.there.test", tls.port());
+        world.dns.raw(&name, kind::TLSA, records.clone());
+        let one = world.one(&simple()).await;
+        assert_eq!(told(&one).0, expected, "{records:?}: {one:?}");
     }
     // A question about TLSA that fails defers, whatever else would be possible.
     let world = World::new(tls.port(), TRUST).with_mx();

@@ -8,13 +8,13 @@ use std::pin::Pin;
 
 use futures_util::{Stream, StreamExt};
 use hickory_resolver::config::{ConnectionConfig, ResolverConfig};
-use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::xfer::DnsExchange;
 use hickory_resolver::net::{DnsHandle, NetError};
 use hickory_resolver::proto::dnssec::Proof;
 use hickory_resolver::proto::op::{DnsRequest, DnsResponse};
 use hickory_resolver::{ConnectionProvider, PoolContext, Resolver};
 
+use super::tolerant::Tolerant;
 use super::{SetupError, library, no_tls, resolver_options};
 
 /// A resolver whose answers carry what the server says of them.
@@ -22,7 +22,7 @@ pub(super) type TrustingResolver = Resolver<Trusting>;
 
 /// Makes one.
 pub(super) fn resolver(config: ResolverConfig) -> Result<TrustingResolver, SetupError> {
-    Resolver::builder_with_config(config, Trusting(TokioRuntimeProvider::default()))
+    Resolver::builder_with_config(config, Trusting(Tolerant::default()))
         .with_options(resolver_options(false))
         .with_tls_config(no_tls())
         .build()
@@ -31,12 +31,12 @@ pub(super) fn resolver(config: ResolverConfig) -> Result<TrustingResolver, Setup
 
 /// Makes the connections.
 #[derive(Clone)]
-pub(super) struct Trusting(TokioRuntimeProvider);
+pub(super) struct Trusting(Tolerant);
 
 impl ConnectionProvider for Trusting {
     type Conn = Trusted;
     type FutureConn = Pin<Box<dyn Future<Output = Result<Trusted, NetError>> + Send>>;
-    type RuntimeProvider = TokioRuntimeProvider;
+    type RuntimeProvider = Tolerant;
 
     fn new_connection(
         &self,
@@ -48,18 +48,18 @@ impl ConnectionProvider for Trusting {
         Ok(Box::pin(async move { connecting.await.map(Trusted) }))
     }
 
-    fn runtime_provider(&self) -> &TokioRuntimeProvider {
+    fn runtime_provider(&self) -> &Tolerant {
         &self.0
     }
 }
 
 /// A connection that asks for the bit and spreads it.
 #[derive(Clone)]
-pub(super) struct Trusted(DnsExchange<TokioRuntimeProvider>);
+pub(super) struct Trusted(DnsExchange<Tolerant>);
 
 impl DnsHandle for Trusted {
     type Response = Pin<Box<dyn Stream<Item = Result<DnsResponse, NetError>> + Send>>;
-    type Runtime = TokioRuntimeProvider;
+    type Runtime = Tolerant;
 
     fn send(&self, mut request: DnsRequest) -> Self::Response {
         // RFC 6840 §5.7: the bit in a question asks for the bit in the answer.
