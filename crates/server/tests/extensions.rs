@@ -223,3 +223,43 @@ fn held_messages_wait_for_those_here_too() {
     let queue = server.cli(&["queue", "list", "--json"]).expect("queue");
     assert!(!queue.contains("bob@example.test"), "{queue}");
 }
+
+/// RFC 3030 §3: the octets of a binary part are the same for who reads them.
+#[test]
+fn binary_octets_come_through() {
+    let server = Server::start().expect("start");
+    server.add_domain("example.test").expect("domain");
+    server.add_account("alice@example.test").expect("account");
+    let part: Vec<u8> = (0..=255_u8)
+        .chain(*b"\r\n.\r\n\n\r\0")
+        .cycle()
+        .take(3_000)
+        .collect();
+    let mut message = b"From: a@remote.example\r\nMIME-Version: 1.0\r\nContent-Type: application/octet-stream\r\n\
+        Content-Transfer-Encoding: binary\r\n\r\n"
+        .to_vec();
+    message.extend_from_slice(&part);
+    let mut smtp = server.connect(server.ports().smtp).expect("connect");
+    smtp.reply().expect("greeting");
+    smtp.smtp("EHLO client.example", 250).expect("EHLO");
+    smtp.smtp("MAIL FROM:<a@remote.example> BODY=BINARYMIME", 250)
+        .expect("MAIL");
+    smtp.smtp("RCPT TO:<alice@example.test>", 250)
+        .expect("RCPT");
+    let (first, second) = message.split_at(1_000);
+    for (chunk, last) in [(first, ""), (second, " LAST")] {
+        smtp.line(&format!("BDAT {}{last}", chunk.len()))
+            .expect("BDAT");
+        smtp.send(chunk).expect("octets");
+        assert_eq!(smtp.reply().expect("reply").0, 250);
+    }
+    let mut imap = server.connect(server.ports().imap).expect("connect");
+    imap.answer().expect("greeting");
+    imap.imap("LOGIN alice@example.test open-sesame")
+        .expect("LOGIN");
+    imap.imap("SELECT INBOX").expect("SELECT");
+    imap.line("a FETCH 1 BINARY[1]").expect("FETCH");
+    let line = imap.answer().expect("FETCH");
+    assert!(line.ends_with(&format!("{{{}}}", part.len())), "{line}");
+    assert_eq!(imap.read_octets(part.len()).expect("octets"), part);
+}

@@ -232,6 +232,8 @@ replies! {
     HEADER_TOO_BIG = 552 5 . 3 . 4 "Message header exceeds the size limit";
     /// Too many header fields.
     TOO_MANY_FIELDS = 554 5 . 6 . 0 "Message header has too many fields";
+    /// A binary message that may not be changed, and cannot be kept as it is (RFC 3030 §3).
+    NOT_CONVERTED = 554 5 . 6 . 3 "Message refused: a signed part is binary, and may not be converted";
     /// DATA without recipients (RFC 5321 §4.1.1.4).
     NO_RECIPIENTS = 554 5 . 5 . 1 "No valid recipients";
     /// The message has come round in circles (RFC 5321 §6.3).

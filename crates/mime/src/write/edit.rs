@@ -84,17 +84,33 @@ pub fn to_seven_bit(raw: &[u8]) -> Result<Vec<u8>, ConvertError> {
     if needs(raw) == Transport::SevenBit {
         return Ok(raw.to_vec());
     }
+    convert(raw, Transport::SevenBit)
+}
+
+/// The message as lines: binary leaves (RFC 3030 §3) become base64, or quoted-printable where they are text with overlong
+/// lines, their Content-Transfer-Encoding fields with them; all else, 8-bit text and headers included, stays as it is. What
+/// is binary outside of leaves stays binary, so the caller looks whether it got lines.
+pub fn to_eight_bit(raw: &[u8]) -> Result<Vec<u8>, ConvertError> {
+    convert(raw, Transport::EightBit)
+}
+
+/// The least change that makes all leaves fit what is `taken`.
+fn convert(raw: &[u8], taken: Transport) -> Result<Vec<u8>, ConvertError> {
+    let seven = taken == Transport::SevenBit;
     let message = Message::parse(raw);
     let mut out = Vec::with_capacity(raw.len() + raw.len() / 4);
     let mut kept = 0;
     for part in message.parts() {
-        if !part.raw_header().is_ascii() {
+        if seven && !part.raw_header().is_ascii() {
             return Err(ConvertError::Header);
         }
         let leaf = part.kind() == Kind::Leaf;
-        let encode =
-            leaf && needs(part.raw_body()) != Transport::SevenBit && !part.encoding().is_encoded();
-        let relabel = matches!(part.encoding(), Encoding::EightBit | Encoding::Binary);
+        let encode = leaf && needs(part.raw_body()) > taken && !part.encoding().is_encoded();
+        let relabel = match part.encoding() {
+            Encoding::EightBit => seven || encode,
+            Encoding::Binary => true,
+            _ => false,
+        };
         if !encode && !relabel {
             continue;
         }
@@ -107,7 +123,8 @@ pub fn to_seven_bit(raw: &[u8]) -> Result<Vec<u8>, ConvertError> {
         out.extend_from_slice(raw.get(kept..part.header_range().start).unwrap_or_default());
         let quoted = part.is_text() && lines_survive(part.raw_body());
         let encoding = match (encode, quoted) {
-            (false, _) => "7bit",
+            (false, _) if seven => "7bit",
+            (false, _) => "8bit",
             (true, true) => "quoted-printable",
             (true, false) => "base64",
         };
@@ -215,5 +232,31 @@ mod tests {
             Err(ConvertError::Header)
         );
         assert_eq!(to_seven_bit(b"A: b\r\n\r\n").unwrap(), b"A: b\r\n\r\n");
+    }
+
+    #[test]
+    fn binary_becomes_lines_and_nothing_else_changes() {
+        let out = to_eight_bit(RAW).unwrap();
+        assert!(!out.contains(&0) && lines_survive(&out));
+        let text = String::from_utf8_lossy(&out).into_owned();
+        assert!(text.contains("8bit\r\n\r\ncaf\u{e9}\r\n"), "{text}");
+        assert!(
+            text.contains("Content-Transfer-Encoding: base64\r\n\r\nAP8="),
+            "{text}"
+        );
+        let (old, new) = (Message::parse(RAW), Message::parse(&out));
+        for (old, new) in old.parts().zip(new.parts()) {
+            if old.kind() == Kind::Leaf {
+                assert_eq!(old.decoded(), new.decoded());
+            }
+        }
+        let international =
+            b"Subject: caf\xc3\xa9\r\nContent-Transfer-Encoding: binary\r\n\r\na\nb";
+        let out = to_eight_bit(international).unwrap();
+        assert!(out.starts_with(b"Subject: caf\xc3\xa9\r\nContent-Transfer-Encoding: base64\r\n"));
+        let signed = String::from_utf8_lossy(RAW)
+            .replace("multipart/mixed", "multipart/signed")
+            .into_bytes();
+        assert_eq!(to_eight_bit(&signed), Err(ConvertError::Signed));
     }
 }

@@ -7,6 +7,7 @@
 //! sender's goes away; a verdict of `Ok` means that the message is durable for that recipient; a sender that gets one
 //! reply for all recipients gets it for all or none.
 
+mod binary;
 mod commit;
 pub mod daily;
 pub mod demands;
@@ -107,6 +108,7 @@ pub async fn receive(
 ) -> Result<Delivered, Reply> {
     let header = header_end(&arrival.message);
     check_header(&arrival.message, header)?;
+    binary::check(&arrival, header)?;
     let id = trace::id(shared.random());
     let now = shared.timestamp();
     let additions = match (arrival.kind, &arrival.submitter) {
@@ -131,6 +133,7 @@ pub async fn receive(
         let verdicts = vec![Ok(()); arrival.recipients.len()];
         return Ok(Delivered { id, verdicts });
     }
+    binary::to_lines(&mut arrival)?;
     let header = header_end(&arrival.message);
     judge::remove_forged(&mut arrival, header, &shared.config());
     let header = header_end(&arrival.message);

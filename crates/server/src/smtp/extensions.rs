@@ -24,27 +24,23 @@ pub(super) fn offered(kind: Kind, config: &Config, peer: &Peer, now: Timestamp) 
     let trusted = !peer.unix && kind != Kind::Lmtp && config.smtp.trusts(peer.ip);
     let soliciting = &config.smtp.no_soliciting;
     Extensions {
-        dsn: QUEUED,
-        binary_mime: false,
-        deliver_by: QUEUED.then_some(LEAST_DELIVER_BY),
+        dsn: true,
+        binary_mime: true,
+        deliver_by: Some(LEAST_DELIVER_BY),
         // RFC 4865 §4.2: on submission only.
-        future_release: future_release(config.submission.hold, now)
-            .filter(|_| QUEUED && submission),
-        priority: QUEUED,
+        future_release: future_release(config.submission.hold, now).filter(|_| submission),
+        priority: true,
         // RFC 8689 §2: the session says it under TLS only.
-        require_tls: QUEUED,
+        require_tls: true,
         rrvs: true,
         no_soliciting: (kind == Kind::Reception && !soliciting.is_empty())
             .then(|| soliciting.clone()),
         xclient: trusted,
         xforward: trusted,
-        etrn: trusted && QUEUED,
+        etrn: trusted,
         limits: true,
     }
 }
-
-/// Whether there is a queue behind us that keeps what DSN, DELIVERBY, FUTURERELEASE, MT-PRIORITY and REQUIRETLS promise.
-const QUEUED: bool = true;
 
 fn future_release(hold: Duration, now: Timestamp) -> Option<FutureRelease> {
     let interval = hold.as_secs();
@@ -88,10 +84,11 @@ mod tests {
     use store::AccountId;
 
     fn mail(priority: i8, auth: Option<&str>) -> Mail {
-        let mut mail = Mail::default();
-        mail.priority = Some(priority);
-        mail.auth = auth.map(str::to_owned);
-        mail
+        Mail {
+            priority: Some(priority),
+            auth: auth.map(str::to_owned),
+            ..Mail::default()
+        }
     }
 
     #[test]
