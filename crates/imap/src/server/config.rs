@@ -90,6 +90,7 @@ impl Config {
             UidOnly,
             Unauthenticate,
             Preview,
+            Partial,
             ObjectId,
             Notify,
         ]

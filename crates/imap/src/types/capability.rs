@@ -161,8 +161,6 @@ capabilities! {
     CompressDeflate = "COMPRESS=DEFLATE",
     /// RFC 8437.
     Unauthenticate = "UNAUTHENTICATE",
-    /// RFC 9394.
-    PartialRange = "PARTIAL",
     /// RFC 9586.
     UidOnly = "UIDONLY",
     /// RFC 10022.
