@@ -1,7 +1,9 @@
 //! Random commands of several sessions on one account, against a model of what every client must know.
 //!
 //! Two things are compared: each client's picture, built from untagged responses alone, with the mailboxes of the
-//! model; and every answer with what that client was told before. WAXWING_SEED replays a run.
+//! model; and every answer with what that client was told before. Some of the clients enabled CONDSTORE or QRESYNC: what
+//! they are told of mod-sequences must fit together, and what they missed while they were away must be what a SELECT with
+//! QRESYNC tells. WAXWING_SEED replays a run, WAXWING_COMMANDS makes it longer (100000 takes some minutes).
 
 use std::collections::BTreeSet;
 
@@ -17,6 +19,15 @@ struct Message {
     uid: u32,
     flags: Flags,
     mark: u64,
+    modseq: ModSeq,
+}
+
+/// What was told of a message's mod-sequence since it last changed.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct ModSeq {
+    /// The highest of the account when it changed, as far as anybody was told.
+    above: u64,
+    told: Option<u64>,
 }
 
 #[derive(Default)]
@@ -30,12 +41,29 @@ struct Mailbox {
 struct Known {
     uid: Option<u32>,
     flags: Option<Flags>,
+    modseq: Option<u64>,
+}
+
+/// What a client enabled.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Mode {
+    Plain,
+    CondStore,
+    QResync,
 }
 
 struct Session {
     client: Client,
     selected: Option<usize>,
     known: Vec<Known>,
+    mode: Mode,
+    /// The highest mod-sequence told.
+    heard: u64,
+    /// The same as of the last command after which nothing was held back.
+    synced: u64,
+    uid_validity: u64,
+    /// What was known of each mailbox when it was left: its UIDVALIDITY, a mod-sequence, and its messages.
+    left: [Option<(u64, u64, Vec<Known>)>; 2],
 }
 
 const NAMES: [&str; 2] = ["INBOX", "Other"];
@@ -71,14 +99,63 @@ fn list(flags: &Flags) -> String {
     format!("({})", flags.iter().cloned().collect::<Vec<_>>().join(" "))
 }
 
+/// The number behind a word and a space.
+fn number_behind(line: &str, word: &str) -> Option<u64> {
+    let (_, rest) = line.split_once(word)?;
+    let digits = rest.trim_start_matches([' ', '(']);
+    let end = digits
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(digits.len());
+    digits[..end].parse().ok()
+}
+
 impl Session {
+    fn new(server: &Server, mode: Mode) -> Session {
+        let mut client = Client::login(server, "alice@example.test");
+        match mode {
+            Mode::Plain => {}
+            Mode::CondStore => drop(client.ok("ENABLE CONDSTORE")),
+            Mode::QResync => drop(client.ok("ENABLE QRESYNC")),
+        }
+        Session {
+            client,
+            selected: None,
+            known: Vec::new(),
+            mode,
+            heard: 0,
+            synced: 0,
+            uid_validity: 0,
+            left: [None, None],
+        }
+    }
+
+    fn hear(&mut self, modseq: u64) {
+        self.heard = self.heard.max(modseq);
+    }
+
     /// Takes in what the server told; `may_expunge` says whether this command allows EXPUNGE (RFC 9051 §7.5.1).
     fn learn(&mut self, answer: &Answer, may_expunge: bool) {
-        for line in answer.lines() {
-            if let Some(seq) = line
+        for line in answer.lines().into_iter().chain([answer.tagged.clone()]) {
+            if let Some(modseq) = number_behind(&line, "HIGHESTMODSEQ") {
+                self.hear(modseq);
+            }
+            if let Some(uids) = line.strip_prefix("VANISHED (EARLIER) ") {
+                let gone = numbers(uids);
+                self.known
+                    .retain(|known| known.uid.is_none_or(|uid| !gone.contains(&uid)));
+            } else if let Some(uids) = line.strip_prefix("VANISHED ") {
+                assert!(may_expunge && self.mode == Mode::QResync, "{line}");
+                for uid in numbers(uids) {
+                    // One whose UID nobody asked for yet counts all the same (RFC 7162 §3.2.10.2).
+                    let place = |wanted| self.known.iter().position(|known| known.uid == wanted);
+                    let at = place(Some(uid)).or_else(|| place(None));
+                    self.known.remove(at.expect("VANISHED of what is known"));
+                }
+            } else if let Some(seq) = line
                 .strip_suffix(" EXPUNGE")
                 .and_then(|n| n.parse::<usize>().ok())
             {
+                assert_ne!(self.mode, Mode::QResync, "{line}");
                 assert!(
                     may_expunge,
                     "EXPUNGE at the wrong time: {:?}",
@@ -113,9 +190,52 @@ impl Session {
                     assert_eq!(old, new, "the UID of {seq} changed: {line}");
                 }
                 known.uid = known.uid.or(uid);
+                let modseq = number_behind(&line, "MODSEQ (");
                 if let Some(set) = item(&line, "FLAGS") {
+                    // RFC 7162 §3.2.4
+                    assert!(
+                        self.mode == Mode::Plain || modseq.is_some() || line.contains("X-Mark"),
+                        "{line}"
+                    );
                     known.flags = Some(flags(set));
                 }
+                if let Some(modseq) = modseq {
+                    assert!(known.modseq.is_none_or(|before| before <= modseq), "{line}");
+                    known.modseq = Some(modseq);
+                    self.hear(modseq);
+                }
+            }
+        }
+        if may_expunge {
+            self.synced = self.heard;
+        }
+        // Whoever hears of UIDs must know them all.
+        let unknown = self.known.iter().position(|known| known.uid.is_none());
+        if let (Mode::QResync, Some(at)) = (self.mode, unknown) {
+            let command = format!("FETCH {}:{} (UID FLAGS MODSEQ)", at + 1, self.known.len());
+            let answer = self.client.command(&command);
+            self.learn(&answer, false);
+            // What is gone already is told as such before anything else.
+            if self.known.iter().any(|known| known.uid.is_none()) {
+                let answer = self.client.command("UID SEARCH RETURN (ALL) ALL");
+                self.forget_unknown(&answer);
+            }
+        }
+    }
+
+    /// Messages that came and went before their UIDs could be asked for.
+    fn forget_unknown(&mut self, answer: &Answer) {
+        let line = answer.with("ESEARCH").remove(0);
+        let all = line.split_once("ALL ").map_or("", |(_, set)| set);
+        let there = numbers(all.split(' ').next().unwrap());
+        self.known
+            .retain(|known| known.uid.is_some_and(|uid| there.contains(&uid)));
+        for uid in there {
+            if !self.known.iter().any(|known| known.uid == Some(uid)) {
+                self.known.push(Known {
+                    uid: Some(uid),
+                    ..Known::default()
+                });
             }
         }
     }
@@ -132,7 +252,7 @@ impl Session {
     }
 
     /// Learns everything, and compares.
-    fn agree(&mut self, model: &[Mailbox; 2]) {
+    fn agree(&mut self, model: &mut [Mailbox; 2]) {
         let Some(which) = self.selected else { return };
         self.run("NOOP", true);
         if self
@@ -140,7 +260,11 @@ impl Session {
             .iter()
             .any(|known| known.uid.is_none() || known.flags.is_none())
         {
-            self.run("FETCH 1:* (UID FLAGS)", false);
+            let items = match self.mode {
+                Mode::Plain => "UID FLAGS",
+                _ => "UID FLAGS MODSEQ",
+            };
+            self.run(&format!("FETCH 1:* ({items})"), false);
         }
         let real: Vec<_> = model[which]
             .messages
@@ -153,15 +277,95 @@ impl Session {
             .map(|k| (k.uid.unwrap(), k.flags.clone().unwrap()))
             .collect();
         assert_eq!(known, real, "in {}", NAMES[which]);
+        // One message, one mod-sequence, whoever is told; a later change is later.
+        for (known, message) in self.known.iter().zip(&mut model[which].messages) {
+            if let Some(modseq) = known.modseq {
+                let expected = *message.modseq.told.get_or_insert(modseq);
+                assert_eq!(modseq, expected, "of UID {}", message.uid);
+                assert!(modseq > message.modseq.above, "{message:?}");
+            }
+        }
+    }
+
+    /// Leaves what is selected; what is known of it stays known.
+    fn leave(&mut self) {
+        let known = std::mem::take(&mut self.known);
+        if let Some(which) = self.selected.take()
+            && self.mode == Mode::QResync
+        {
+            self.left[which] = Some((self.uid_validity, self.synced, known));
+        }
     }
 
     fn select(&mut self, which: usize, model: &[Mailbox; 2]) {
-        self.known.clear();
-        self.selected = None;
-        let answer = self.client.ok(&format!("SELECT {}", NAMES[which]));
-        self.learn(&answer, false);
+        self.leave();
+        let known = self.left[which].take().filter(|(_, modseq, _)| *modseq > 0);
+        let command = match &known {
+            Some((validity, modseq, _)) => {
+                format!("SELECT {} (QRESYNC ({validity} {modseq}))", NAMES[which])
+            }
+            None => format!("SELECT {}", NAMES[which]),
+        };
+        // All that is told before the mailbox is there is of another life of this session.
+        (self.heard, self.synced) = (0, 0);
+        let answer = self.client.ok(&command);
+        for line in answer.lines() {
+            if let Some(validity) = number_behind(&line, "[UIDVALIDITY") {
+                self.uid_validity = validity;
+            }
+        }
+        match known {
+            Some((.., known)) => self.resume(&answer, known, &model[which]),
+            None => {
+                self.selected = Some(which);
+                self.learn(&answer, true);
+            }
+        }
         self.selected = Some(which);
         assert_eq!(self.known.len(), model[which].messages.len());
+    }
+
+    /// Brings up to date what was known of a mailbox, with the answer to SELECT with QRESYNC and nothing else: it must be
+    /// what the mailbox holds, but for messages that came since (RFC 7162 §3.2.5).
+    fn resume(&mut self, answer: &Answer, mut known: Vec<Known>, mailbox: &Mailbox) {
+        let newest = known.iter().filter_map(|k| k.uid).max().unwrap_or(0);
+        for line in answer.lines() {
+            if let Some(uids) = line.strip_prefix("VANISHED (EARLIER) ") {
+                let gone = numbers(uids);
+                assert!(
+                    !mailbox.messages.iter().any(|m| gone.contains(&m.uid)),
+                    "{line}"
+                );
+                known.retain(|known| !gone.contains(&known.uid.unwrap()));
+            }
+            if !line.contains(" FETCH ") {
+                continue;
+            }
+            let uid: u32 = item(&line, "UID").unwrap().parse().unwrap();
+            let at = match known.iter().position(|known| known.uid == Some(uid)) {
+                Some(at) => at,
+                None => {
+                    assert!(uid > newest, "{line}: not told when it came");
+                    known.push(Known {
+                        uid: Some(uid),
+                        ..Known::default()
+                    });
+                    known.len() - 1
+                }
+            };
+            known[at].flags = Some(flags(item(&line, "FLAGS").unwrap()));
+            known[at].modseq = number_behind(&line, "MODSEQ (");
+        }
+        known.sort_by_key(|known| known.uid);
+        let expected: Vec<_> = mailbox
+            .messages
+            .iter()
+            .map(|m| (Some(m.uid), Some(m.flags.clone())))
+            .collect();
+        let resumed: Vec<_> = known.iter().map(|k| (k.uid, k.flags.clone())).collect();
+        assert_eq!(resumed, expected, "{:?}", answer.lines());
+        self.known = known;
+        self.learn(answer, true);
     }
 }
 
@@ -190,29 +394,29 @@ fn clients_know_what_the_model_holds() {
             ..Mailbox::default()
         },
     ];
-    let mut sessions: Vec<Session> = (0..4)
-        .map(|_| Session {
-            client: Client::login(&server, "alice@example.test"),
-            selected: None,
-            known: Vec::new(),
-        })
+    use Mode::*;
+    let mut sessions: Vec<Session> = [Plain, QResync, Plain, CondStore, QResync]
+        .into_iter()
+        .map(|mode| Session::new(&server, mode))
         .collect();
     sessions[0].client.ok("CREATE Other");
     for (at, session) in sessions.iter_mut().enumerate() {
         session.select(at % 2, &model);
     }
     let mut mark = 0;
-    for step in 0..4000 {
+    let commands = std::env::var("WAXWING_COMMANDS");
+    let commands = commands.ok().and_then(|n| n.parse().ok()).unwrap_or(6_000);
+    for step in 0..commands {
         let at = random.below(sessions.len());
         one(&mut sessions[at], &mut model, &mut random, &mut mark);
         if step % 50 == 0 {
             for session in &mut sessions {
-                session.agree(&model);
+                session.agree(&mut model);
             }
         }
     }
     for session in &mut sessions {
-        session.agree(&model);
+        session.agree(&mut model);
     }
 }
 
@@ -250,6 +454,7 @@ fn one(session: &mut Session, model: &mut [Mailbox; 2], random: &mut Random, mar
                 model[which]
                     .messages
                     .retain(|m| !m.flags.contains("\\deleted"));
+                session.leave();
             }
             session.select(target, model);
         }
@@ -259,6 +464,7 @@ fn one(session: &mut Session, model: &mut [Mailbox; 2], random: &mut Random, mar
 
 fn append(session: &mut Session, model: &mut [Mailbox; 2], random: &mut Random, mark: &mut u64) {
     let target = random.below(2);
+    let modseq = new(session);
     *mark += 1;
     let set = random.flags();
     let text = format!("X-Mark: {mark}\r\nSubject: message {mark}\r\n\r\nbody {mark}\r\n");
@@ -275,6 +481,7 @@ fn append(session: &mut Session, model: &mut [Mailbox; 2], random: &mut Random, 
         uid,
         flags: set,
         mark: *mark,
+        modseq,
     });
     if session.selected == Some(target) {
         // RFC 9051 §6.3.12: the new message is told at once, and with it all before it.
@@ -341,11 +548,21 @@ fn store(session: &mut Session, mailbox: &mut Mailbox, random: &mut Random) {
     let mut all = true;
     for uid in &wanted {
         match mailbox.messages.iter_mut().find(|m| Some(m.uid) == *uid) {
-            Some(message) => match sign {
-                "+" => message.flags.extend(set.iter().cloned()),
-                "-" => message.flags.retain(|flag| !set.contains(flag)),
-                _ => message.flags = set.clone(),
-            },
+            Some(message) => {
+                let before = message.flags.clone();
+                match sign {
+                    "+" => message.flags.extend(set.iter().cloned()),
+                    "-" => message.flags.retain(|flag| !set.contains(flag)),
+                    _ => message.flags = set.clone(),
+                }
+                // RFC 7162 §3.1.11: what changes nothing leaves the mod-sequence.
+                if message.flags != before {
+                    message.modseq = ModSeq {
+                        above: message.modseq.told.unwrap_or(message.modseq.above),
+                        told: None,
+                    };
+                }
+            }
             None => all = false,
         }
     }
@@ -392,6 +609,7 @@ fn copy(session: &mut Session, model: &mut [Mailbox; 2], random: &mut Random) {
         return;
     }
     let name = if moves { "MOVE" } else { "COPY" };
+    let modseq = new(session);
     let answer = session.run(&format!("{name} {first}:{last} {}", NAMES[target]), true);
     let found: Vec<Message> = model[which]
         .messages
@@ -432,7 +650,20 @@ fn copy(session: &mut Session, model: &mut [Mailbox; 2], random: &mut Random) {
             model[target].next
         );
         model[target].next = uid + 1;
-        model[target].messages.push(Message { uid, ..message });
+        let modseq = modseq.clone();
+        model[target].messages.push(Message {
+            uid,
+            modseq,
+            ..message
+        });
+    }
+}
+
+/// The mod-sequence of a message that this client is going to add: above all that it was told of the account.
+fn new(session: &Session) -> ModSeq {
+    ModSeq {
+        above: session.synced,
+        told: None,
     }
 }
 
@@ -583,7 +814,7 @@ fn sessions_at_the_same_time_end_with_one_truth() {
             session.run("NOOP", true);
             // What was never fetched is fetched now; what was told before must have stayed right.
             let before = session.known.clone();
-            session.run("FETCH 1:* (UID FLAGS)", false);
+            session.run("FETCH 1:* (UID FLAGS MODSEQ)", false);
             let known: Vec<_> = session
                 .known
                 .iter()
@@ -610,11 +841,8 @@ fn told(line: &str) -> (u32, Flags) {
 
 fn busy(server: &Server, number: u64, seed: u64) -> Session {
     let mut random = Random(seed ^ (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    let mut session = Session {
-        client: Client::login(server, "alice@example.test"),
-        selected: None,
-        known: Vec::new(),
-    };
+    let mode = [Mode::Plain, Mode::CondStore, Mode::QResync][(number % 3) as usize];
+    let mut session = Session::new(server, mode);
     let which = (number % 2) as usize;
     let answer = session.client.ok(&format!("SELECT {}", NAMES[which]));
     session.learn(&answer, false);
@@ -641,7 +869,7 @@ fn busy(server: &Server, number: u64, seed: u64) -> Session {
                 drop(session.run(&format!("MOVE {run} {}", NAMES[random.below(2)]), true))
             }
             (5, Some(run)) => {
-                drop(session.run(&format!("FETCH {run} (UID FLAGS ENVELOPE)"), false))
+                drop(session.run(&format!("FETCH {run} (UID FLAGS MODSEQ ENVELOPE)"), false))
             }
             (6, _) => drop(session.run("EXPUNGE", true)),
             _ => drop(session.run("NOOP", true)),
