@@ -242,6 +242,14 @@ impl Session {
 
     fn run(&mut self, command: &str, may_expunge: bool) -> Answer {
         let answer = self.client.command(command);
+        if std::env::var("WAXWING_SHOW").is_ok() {
+            println!(
+                "{:?} {command}: {:?} {}",
+                self.mode,
+                answer.lines(),
+                answer.tagged
+            );
+        }
         assert!(
             !answer.tagged.starts_with("BAD"),
             "{command} was answered {}",
@@ -282,7 +290,11 @@ impl Session {
             if let Some(modseq) = known.modseq {
                 let expected = *message.modseq.told.get_or_insert(modseq);
                 assert_eq!(modseq, expected, "of UID {}", message.uid);
-                assert!(modseq > message.modseq.above, "{message:?}");
+                assert!(
+                    modseq > message.modseq.above,
+                    "{message:?} {:?} {known:?}",
+                    self.mode
+                );
             }
         }
     }
@@ -541,10 +553,16 @@ fn store(session: &mut Session, mailbox: &mut Mailbox, random: &mut Random) {
     };
     let suffix = if silent { ".SILENT" } else { "" };
     let prefix = if by_uid { "UID " } else { "" };
-    let answer = session.client.command(&format!(
-        "{prefix}STORE {numbers} {sign}FLAGS{suffix} {}",
-        list(&set)
-    ));
+    let command = format!("{prefix}STORE {numbers} {sign}FLAGS{suffix} {}", list(&set));
+    let answer = session.client.command(&command);
+    if std::env::var("WAXWING_SHOW").is_ok() {
+        println!(
+            "{:?} {command}: {:?} {}",
+            session.mode,
+            answer.lines(),
+            answer.tagged
+        );
+    }
     let mut all = true;
     for uid in &wanted {
         match mailbox.messages.iter_mut().find(|m| Some(m.uid) == *uid) {

@@ -161,6 +161,8 @@ capabilities! {
     CompressDeflate = "COMPRESS=DEFLATE",
     /// RFC 8437.
     Unauthenticate = "UNAUTHENTICATE",
+    /// RFC 9394.
+    Partial = "PARTIAL",
     /// RFC 9586.
     UidOnly = "UIDONLY",
     /// RFC 10022.

@@ -77,8 +77,8 @@ pub async fn store(imap: &mut Imap, link: &mut Link, command: Store) -> Answer {
     let condstore = link.session.is_enabled(&Capability::CondStore);
     let modified = selected::runs_of(done.modified.iter().copied());
     let ours = |uid: u32| selected::holds(&uids, uid) && !selected::holds(&modified, uid);
+    let before = Arc::clone(&selected.told);
     if command.silent {
-        let before = Arc::clone(&selected.told);
         let changed = Change {
             mode,
             flags,
@@ -101,12 +101,9 @@ pub async fn store(imap: &mut Imap, link: &mut Link, command: Store) -> Answer {
         uid: command.uid || condstore,
         flags: !command.silent,
         modseq: condstore,
-        // RFC 7162 §3.1.3: after a conditional STORE for every message, otherwise for what it changed.
-        from: match (command.silent, command.unchanged_since, done.modseq) {
-            (false, ..) | (true, Some(_), _) => 0,
-            (true, None, Some(modseq)) => modseq,
-            (true, None, None) => u64::MAX,
-        },
+        // RFC 7162 §3.1.3: after a conditional STORE for every message, otherwise where the client has another one, which
+        // may be due to another session that stored the same.
+        but: (command.silent && command.unchanged_since.is_none()).then_some(&*before),
         alive: (!all).then_some(&*newest),
     };
     if !command.silent || condstore {
@@ -190,8 +187,8 @@ struct Telling<'a> {
     uid: bool,
     flags: bool,
     modseq: bool,
-    /// Only of messages with at least this mod-sequence.
-    from: u64,
+    /// Not of messages that have the mod-sequence they have there.
+    but: Option<&'a ViewSnapshot>,
     /// Only of those that are in it.
     alive: Option<&'a ViewSnapshot>,
 }
@@ -207,7 +204,11 @@ async fn tell(
     for run in uids {
         for (seq, entry) in selected.told.uid_range(*run.start(), *run.end()) {
             let gone = |alive: &ViewSnapshot| alive.seq_of(entry.uid).is_none();
-            if entry.modseq < telling.from
+            let same = |before: &ViewSnapshot| {
+                let old = before.entry_of(entry.uid);
+                old.is_some_and(|old| old.modseq == entry.modseq)
+            };
+            if telling.but.is_some_and(same)
                 || selected::holds(modified, entry.uid)
                 || telling.alive.is_some_and(gone)
             {
