@@ -1142,3 +1142,33 @@ fn halves_of_a_command_are_not_held_up() {
         "{delayed} of 40 appends waited for an acknowledgement"
     );
 }
+
+/// Messages of one MULTIAPPEND, in one go.
+fn several(count: usize) -> String {
+    " {8+}\r\nA: b\r\n\r\n".repeat(count)
+}
+
+#[test]
+fn batches_of_uids_meet_end_to_end() {
+    let server = server();
+    let mut client = Client::login(&server, "alice@example.test");
+    // As many messages as one command may bring, and not one more (attack A12).
+    client.no(&format!("APPEND INBOX{}", several(1001)));
+    client.ok(&format!("APPEND INBOX{}", several(1000)));
+    client.ok(&format!("APPEND INBOX{}", several(200)));
+    client.ok("SELECT INBOX");
+    let told = |client: &mut Client, command: &str| {
+        let line = client.ok(command).with("UIDBATCHES").remove(0);
+        line.split_once(')').unwrap().1.trim().to_owned()
+    };
+    assert_eq!(
+        told(&mut client, "UIDBATCHES 500"),
+        "1200:701,700:201,200:1"
+    );
+    assert_eq!(told(&mut client, "UIDBATCHES 500 2:9"), "700:201,200:1");
+    assert_eq!(told(&mut client, "UIDBATCHES 1200"), "1200:1");
+    // Holes belong to the batch of the next older message.
+    client.ok("UID STORE 600:900 +FLAGS.SILENT (\\Deleted)");
+    client.ok("EXPUNGE");
+    assert_eq!(told(&mut client, "UIDBATCHES 500"), "1200:400,399:1");
+}

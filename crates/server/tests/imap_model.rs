@@ -417,7 +417,7 @@ fn clients_know_what_the_model_holds() {
     }
     let mut mark = 0;
     let commands = std::env::var("WAXWING_COMMANDS");
-    let commands = commands.ok().and_then(|n| n.parse().ok()).unwrap_or(6_000);
+    let commands = commands.ok().and_then(|n| n.parse().ok()).unwrap_or(20_000);
     for step in 0..commands {
         let at = random.below(sessions.len());
         one(&mut sessions[at], &mut model, &mut random, &mut mark);

@@ -1005,6 +1005,10 @@ fn command() -> impl Strategy<Value = Command> {
                 })
             }),
         set().prop_map(|set| Command::Expunge { uids: Some(set) }),
+        (500_u32.., 1_u32..9, any::<bool>()).prop_map(|(size, first, all)| {
+            let batches = (!all).then_some((first, first + 3));
+            Command::UidBatches { size, batches }
+        }),
         (
             any::<bool>(),
             prop::option::of(any::<[bool; 5]>()),

@@ -165,6 +165,12 @@ impl Writer {
                 self.attributes(attributes);
                 self.fetch_modifiers(modifiers);
             }
+            Command::UidBatches { size, batches } => {
+                self.put(&format!(" {size}"));
+                if let Some((first, last)) = batches {
+                    self.put(&format!(" {first}:{last}"));
+                }
+            }
             Command::Store(store) => self.store(store),
             Command::Copy { set, mailbox, .. } | Command::Move { set, mailbox, .. } => {
                 self.sp_set(set);

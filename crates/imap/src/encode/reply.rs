@@ -78,6 +78,8 @@ fn code(out: &mut Output, code: &Code, utf8: bool) {
         Code::NoUpdate(_) => b"NOUPDATE ",
         Code::Modified(_) => b"MODIFIED ",
         Code::BadUrl(_) => b"BADURL ",
+        Code::TooFew => b"TOOFEW",
+        Code::TooMany => b"TOOMANY",
         Code::CompressionActive => b"COMPRESSIONACTIVE",
         Code::UidRequired => b"UIDREQUIRED",
         Code::InProgress { .. } => b"INPROGRESS ",

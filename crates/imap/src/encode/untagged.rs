@@ -57,6 +57,17 @@ pub(crate) fn untagged(out: &mut Output, response: &Untagged, utf8: bool) {
         Untagged::Sort(results) => search::list(out, "SORT", results, None),
         Untagged::Thread(tokens) => search::thread(out, tokens),
         Untagged::Esearch(data) => search::esearch(out, data, utf8),
+        Untagged::UidBatches { tag, ranges } => {
+            out.put(b"UIDBATCHES (TAG ");
+            string(out, tag.as_bytes(), false);
+            out.put(b")");
+            for (index, (high, low)) in ranges.iter().enumerate() {
+                out.put(if index == 0 { b" " } else { b"," });
+                number(out, *high);
+                out.put(b":");
+                number(out, *low);
+            }
+        }
         Untagged::Vanished { earlier, uids } => {
             out.put(if *earlier {
                 b"VANISHED (EARLIER) "

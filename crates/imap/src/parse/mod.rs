@@ -33,6 +33,7 @@ mod sort;
 mod status;
 mod store;
 mod thread;
+mod uidbatches;
 mod untagged;
 
 use wire::cursor::{Cursor, Error};
@@ -199,6 +200,7 @@ const COMMANDS: [(&str, Where, Rule); 50] = [
     ("COPY", Where::Selected, |p| p.copy(false)),
     ("MOVE", Where::Selected, |p| p.move_(false)),
     ("REPLACE", Where::Selected, |p| p.replace(false)),
+    ("UIDBATCHES", Where::Selected, |p| p.uid_batches()),
     ("UID", Where::Selected, |p| p.uid()),
 ];
 

@@ -170,6 +170,8 @@ impl Parser<'_> {
                 let url = self.cursor.take_while(|octet| octet != b']');
                 Code::BadUrl(String::from_utf8_lossy(url).into_owned())
             }
+            "TOOFEW" => Code::TooFew,
+            "TOOMANY" => Code::TooMany,
             "COMPRESSIONACTIVE" => Code::CompressionActive,
             "INPROGRESS" => self.in_progress()?,
             "LIMIT" => Code::Limit,

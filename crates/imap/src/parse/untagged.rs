@@ -82,6 +82,7 @@ impl Parser<'_> {
             "QUOTAROOT" => self.quotaroot_data()?,
             "METADATA" => self.metadata_data()?,
             "ID" => self.id_data()?,
+            "UIDBATCHES" => self.uid_batches_data()?,
             "VANISHED" => {
                 self.sp()?;
                 Untagged::Vanished {
@@ -395,6 +396,28 @@ impl Parser<'_> {
                 return Ok(());
             }
         }
+    }
+
+    /// ```text
+    /// uidbatches-response = "UIDBATCHES" search-correlator [SP uid-range-desc *("," uid-range-desc)] ; RFC 10022
+    /// ```
+    fn uid_batches_data(&mut self) -> Parsed<Untagged> {
+        let error = self.wrong("a tag");
+        if !self.cursor.eat_ignore_case(b" (TAG ") {
+            return Err(error);
+        }
+        let tag = self.astring_text("a tag")?;
+        self.cursor.expect(b')', "a closing parenthesis")?;
+        let mut ranges = Vec::new();
+        while self.cursor.eat(b' ') || self.cursor.eat(b',') {
+            let high = self.nz_number("a UID")?;
+            let low = match self.cursor.eat(b':') {
+                true => self.nz_number("a UID")?,
+                false => high,
+            };
+            ranges.push((high.max(low), high.min(low)));
+        }
+        Ok(Untagged::UidBatches { tag, ranges })
     }
 
     /// ```text

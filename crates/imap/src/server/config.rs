@@ -91,6 +91,7 @@ impl Config {
             Unauthenticate,
             Preview,
             Partial,
+            UidBatches,
             ObjectId,
             Notify,
         ]

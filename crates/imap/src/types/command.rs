@@ -142,6 +142,13 @@ pub enum Command {
         /// What narrows the set (RFC 4466 §2.4).
         modifiers: FetchModifiers,
     },
+    /// UIDBATCHES (RFC 10022)
+    UidBatches {
+        /// Most messages of a batch.
+        size: u32,
+        /// Which batches, counted from 1 at the newest message, both ends included; all of them if not given.
+        batches: Option<(u32, u32)>,
+    },
     /// STORE
     Store(Store),
     /// COPY
@@ -219,6 +226,7 @@ impl Command {
             Command::Comparator(_) => "COMPARATOR",
             Command::Fetch { uid: false, .. } => "FETCH",
             Command::Fetch { uid: true, .. } => "UID FETCH",
+            Command::UidBatches { .. } => "UIDBATCHES",
             Command::Store(Store { uid: false, .. }) => "STORE",
             Command::Store(Store { uid: true, .. }) => "UID STORE",
             Command::Copy { uid: false, .. } => "COPY",

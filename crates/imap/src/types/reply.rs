@@ -205,6 +205,10 @@ pub enum Code {
     Modified(NumberSet),
     /// `BADURL`: the first URL of CATENATE that could not be used (RFC 4469 §4.1).
     BadUrl(String),
+    /// `TOOFEW`: batches of fewer messages than the server makes (RFC 10022 §3.1.3.2).
+    TooFew,
+    /// `TOOMANY`: more batches than the server tells at once (RFC 10022 §3.1.7).
+    TooMany,
     /// `COMPRESSIONACTIVE` (RFC 4978)
     CompressionActive,
     /// `UIDREQUIRED`: a sequence number after ENABLE UIDONLY (RFC 9586).

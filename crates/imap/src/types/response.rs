@@ -65,6 +65,13 @@ pub enum Untagged {
         /// The UIDs, ascending.
         uids: NumberSet,
     },
+    /// `* UIDBATCHES` (RFC 10022): ranges of UIDs, the higher end of each first, from the newest batch on.
+    UidBatches {
+        /// Tag of the command it belongs to.
+        tag: String,
+        /// The ranges.
+        ranges: Vec<(u32, u32)>,
+    },
     /// `* n FETCH`, and after ENABLE UIDONLY `* n UIDFETCH`, where the UID is among the items as well.
     Fetch {
         /// Sequence number; 0 where only the UID is known (RFC 9586).

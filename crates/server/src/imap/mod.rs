@@ -39,6 +39,7 @@ mod selected;
 mod status;
 mod store;
 mod structure;
+mod uidbatches;
 mod unauthenticate;
 
 use std::sync::Arc;
@@ -223,6 +224,9 @@ impl Imap {
                 attributes,
                 modifiers,
             } => fetch::fetch(self, link, uid, &set, attributes, modifiers).await,
+            Command::UidBatches { size, batches } => {
+                uidbatches::uid_batches(self, link, size, batches)
+            }
             Command::Store(command) => store::store(self, link, command).await,
             Command::Copy { uid, set, mailbox } => copy::copy(self, uid, &set, mailbox).await,
             Command::Move { uid, set, mailbox } => {

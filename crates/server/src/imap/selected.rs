@@ -62,7 +62,7 @@ impl Expunges {
             | Command::Sort { search, .. }
             | Command::Thread { search, .. }
             | Command::Esearch { search, .. } => search.uid && !has_numbers(&search.key),
-            Command::Expunge { .. } => true,
+            Command::Expunge { .. } | Command::UidBatches { .. } => true,
             _ => return None,
         };
         Some(if uid { Expunges::Told } else { Expunges::Kept })

@@ -146,7 +146,7 @@ fn enable_changes_names_results_and_recent() {
         &mut session,
         b"b SEARCH ALL\r\nc ENABLE CONDSTORE IMAP4REV2 X\r\nd ENABLE IMAP4rev2\r\n",
     );
-    let expected = "* SEARCH 2 3 4 9\r\nb OK found\r\n* ENABLED IMAP4rev2\r\nc OK ENABLE done\r\n* ENABLED\r\nd OK ENABLE done\r\n";
+    let expected = "* SEARCH 2 3 4 9\r\nb OK found\r\n* ENABLED CONDSTORE IMAP4rev2\r\nc OK done\r\n* ENABLED\r\nd OK ENABLE done\r\n";
     assert_eq!(output(&mut session), expected);
     assert!(session.is_enabled(&Capability::Imap4rev2));
     assert_eq!(
