@@ -125,7 +125,7 @@ impl Where {
 type Rule = for<'p, 'a> fn(&'p mut Parser<'a>) -> Parsed<Command>;
 
 /// Every command: name, where it is allowed, what parses its arguments.
-const COMMANDS: [(&str, Where, Rule); 50] = [
+const COMMANDS: &[(&str, Where, Rule)] = &[
     ("CAPABILITY", Where::Any, |_| Ok(Command::Capability)),
     ("NOOP", Where::Any, |_| Ok(Command::Noop)),
     ("LOGOUT", Where::Any, |_| Ok(Command::Logout)),
@@ -291,7 +291,8 @@ impl<'a> Parser<'a> {
         let unknown = self.wrong("a command");
         let name = self.cursor.take_while(|octet| octet.is_ascii_alphabetic());
         COMMANDS
-            .into_iter()
+            .iter()
+            .copied()
             .find(|(known, ..)| known.as_bytes().eq_ignore_ascii_case(name))
             .ok_or(unknown)
     }
