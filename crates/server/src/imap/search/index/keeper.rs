@@ -38,6 +38,12 @@ const REWRITTEN: usize = 8;
 /// How long more mail is waited for. What arrived must be found by the index within a second.
 const PATIENCE: Duration = Duration::from_millis(150);
 
+/// How long is waited after a failure: a full disk or too many writes that wait.
+const AFTER_FAILURE: Duration = Duration::from_secs(5);
+
+/// Octets of a text folded at a time.
+const FOLDED: usize = 64 << 10;
+
 /// Nice value of the thread.
 const NICENESS: i32 = 10;
 
@@ -107,6 +113,12 @@ impl Todo {
         let account = state.accounts.pop_first()?;
         let damaged = state.damaged.remove(&account);
         Some((account, damaged))
+    }
+
+    /// Comes back to an account, after a while.
+    fn again(&self, account: AccountId) {
+        let mut state = self.wait(self.lock(), Some(AFTER_FAILURE));
+        state.accounts.insert(account);
     }
 
     fn wait<'s>(
@@ -199,8 +211,10 @@ impl Worker {
             }
             match self.account(account) {
                 Ok(()) | Err(Error::Closed) => {}
-                // Tried again when the account changes next.
-                Err(error) => tracing::warn!(account = account.0, %error, "indexing stopped"),
+                Err(error) => {
+                    tracing::warn!(account = account.0, %error, "indexing is tried again soon");
+                    self.todo.again(account);
+                }
             }
         }
     }
@@ -321,15 +335,34 @@ pub fn index(store: &Store, found: &Unindexed) -> Result<Indexed> {
     );
     let mut builder = Builder::new(content.size());
     let mut folded = String::new();
+    let mut octets: Vec<u8> = Vec::new();
     content.each_text(&mut |text| {
-        folded.clear();
-        Collation::UnicodeCasemap.fold_into(text, &mut folded);
-        builder.add(folded.as_bytes());
+        octets.clear();
+        for piece in pieces(text) {
+            // A group may lie across two pieces.
+            octets.drain(..octets.len().saturating_sub(2));
+            folded.clear();
+            Collation::UnicodeCasemap.fold_into(piece, &mut folded);
+            octets.extend_from_slice(folded.as_bytes());
+            builder.add(&octets);
+        }
     });
     Ok(Indexed {
         message: found.message,
         digest,
         signature: builder.finish(),
+    })
+}
+
+/// A text in pieces of some [`FOLDED`] octets.
+fn pieces(mut text: &str) -> impl Iterator<Item = &str> {
+    std::iter::from_fn(move || {
+        let cut = (FOLDED..text.len())
+            .find(|at| text.is_char_boundary(*at))
+            .unwrap_or(text.len());
+        let (piece, rest) = text.split_at_checked(cut)?;
+        text = rest;
+        (!piece.is_empty()).then_some(piece)
     })
 }
 

@@ -440,6 +440,35 @@ fn words_leave_with_their_messages_and_what_is_lost_is_made_anew() {
 }
 
 #[test]
+fn long_texts_have_no_seams() {
+    let site = Site::new();
+    // Groups at and around every place where a text may be cut, in one, two and three octets a letter.
+    for letter in ["a", "\u{439}", "\u{4e2d}"] {
+        let count = (3 << 16) / letter.len();
+        let mut text = letter.repeat(count);
+        text.push_str("zanzibar");
+        text.push_str(&letter.repeat(count));
+        site.append(&[format!(
+            "Content-Type: text/plain; charset=utf-8\r\n\r\n{text}\r\n"
+        )]);
+    }
+    let keeper = Keeper::start(site.store.clone()).unwrap();
+    keeper.settle();
+    for text in [
+        "azanz",
+        "bara",
+        "\u{419}ZAN",
+        "zanzibar\u{4e2d}\u{4e2d}",
+        "aaaaaa",
+    ] {
+        let key = SearchKey::Text(text.to_owned());
+        let found = site.find(&key, Collation::default(), true);
+        assert_eq!(found.len(), 1, "{text}");
+        assert_eq!(found, site.find(&key, Collation::default(), false));
+    }
+}
+
+#[test]
 fn the_index_is_small() {
     let site = Site::new();
     let mut dice = Dice(99);
