@@ -8,6 +8,7 @@ use mail_auth::{AuthenticatedMessage, DkimResult, MessageAuthenticator};
 use testkit::connection::Connection;
 use testkit::dns;
 use testkit::server::{PASSWORD, Server};
+use testkit::sink::Sink;
 
 const ALICE: &str = "alice@example.test";
 
@@ -50,6 +51,11 @@ fn publish(dns: &dns::Server, keys: &[serde_json::Value], state: &str) {
 }
 
 fn submit(server: &Server, message: &[u8]) -> Vec<u8> {
+    submit_to(server, ALICE, message);
+    newest(server)
+}
+
+fn submit_to(server: &Server, recipient: &str, message: &[u8]) {
     let mut smtp = server
         .connect(server.ports().submission)
         .expect("connection");
@@ -58,12 +64,12 @@ fn submit(server: &Server, message: &[u8]) -> Vec<u8> {
     login(&mut smtp);
     smtp.smtp(&format!("MAIL FROM:<{ALICE}>"), 250)
         .expect("MAIL");
-    smtp.smtp(&format!("RCPT TO:<{ALICE}>"), 250).expect("RCPT");
+    smtp.smtp(&format!("RCPT TO:<{recipient}>"), 250)
+        .expect("RCPT");
     smtp.smtp("DATA", 354).expect("DATA");
     smtp.send(message).expect("message");
     smtp.smtp(".", 250).expect("end");
     smtp.smtp("QUIT", 221).expect("QUIT");
-    newest(server)
 }
 
 fn login(smtp: &mut Connection) {
@@ -237,4 +243,42 @@ fn keys_rotate_when_the_dns_has_the_new_ones() {
     assert_eq!(with_state(&after, "active"), second);
     assert_eq!(with_state(&after, "retired"), first);
     assert_eq!(selectors(&submit(&server, MESSAGE)), second);
+}
+
+/// A signature arrives whole at other servers, also at one that takes 7-bit messages only (RFC 6376 §5.3).
+#[test]
+fn signatures_survive_delivery_and_conversion() {
+    for (capabilities, converted) in [(&["8BITMIME"][..], false), (&["SIZE 0"][..], true)] {
+        let dns = dns::Server::start().expect("name server");
+        let sink = Sink::new()
+            .capabilities(capabilities)
+            .start()
+            .expect("sink");
+        let route = format!(
+            "[{{ domain = \"*\", host = \"127.0.0.1\", port = {} }}]",
+            sink.port()
+        );
+        let server = Server::builder()
+            .setting("dns.servers", &dns.setting())
+            .setting("dns.dnssec", "\"off\"")
+            .setting("route", &route)
+            .start()
+            .expect("server");
+        server.add_domain("example.test").expect("domain");
+        server.add_account(ALICE).expect("alice");
+        publish(&dns, &keys(&server), "active");
+        let message = "From: alice@example.test\r\nTo: bob@remote.example\r\nSubject: x\r\nMIME-Version: 1.0\r\n\
+            Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\nGr\u{fc}\u{df}e\r\n";
+        submit_to(&server, "bob@remote.example", message.as_bytes());
+        sink.wait(|_, messages| messages.len() == 1);
+        let came = sink.messages()[0].content.clone();
+        assert_eq!(
+            came.is_ascii(),
+            converted,
+            "{}",
+            String::from_utf8_lossy(&came)
+        );
+        let found: Vec<bool> = verify(&dns, &came).iter().map(|(.., good)| *good).collect();
+        assert_eq!(found, [true, true], "{}", String::from_utf8_lossy(&came));
+    }
 }

@@ -527,6 +527,10 @@ impl Try<'_> {
     ) -> Used {
         let spot = Spot::of(connection, protection);
         let message = match fits(self.job, connection) {
+            // The conversion broke our signatures, and only ours can be made again.
+            Ok(Cow::Owned(converted)) if self.job.envelope.submitter.is_some() => {
+                Cow::Owned(crate::sign::again(self.shared, converted))
+            }
             Ok(message) => message,
             Err(failure) => {
                 self.note(&spot, &failure);

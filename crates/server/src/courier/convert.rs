@@ -1,7 +1,7 @@
 //! A message made fit for a server that takes less than it needs.
 //!
-//! Invariant: what is signed as a part of a message is never changed (RFC 1847 §2.1); a signature over the whole (DKIM) breaks
-//! with the conversion, and a server that needs one knows no better.
+//! Invariant: what is signed as a part of a message is never changed (RFC 1847 §2.1). A signature over the whole (DKIM) breaks
+//! with the conversion; ours is made again behind it, those of others are lost.
 
 use std::borrow::Cow;
 

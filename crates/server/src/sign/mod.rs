@@ -114,6 +114,38 @@ pub fn seal(shared: &Shared, domain: &str, message: &[u8], results: &str, chain:
     }
 }
 
+/// A message of our user's that had to be changed on its way out, with new signatures in place of ours that no longer
+/// hold (RFC 6376 §5.3). Signatures of others stay: they may be over something else.
+pub fn again(shared: &Shared, mut message: Vec<u8>) -> Vec<u8> {
+    let Some(domain) = author_domain(&message) else {
+        return message;
+    };
+    let ours = mail_auth::common::to_a_label(&domain).into_owned();
+    let broken: Vec<_> = mime::header::fields(&message, 0..header_end(&message))
+        .filter(|field| field.is("DKIM-Signature") && is_of(field.value(), &ours))
+        .map(|field| field.range())
+        .collect();
+    if broken.is_empty() {
+        return message;
+    }
+    for range in broken.into_iter().rev() {
+        message.drain(range);
+    }
+    let mut signed = dkim(shared, &domain, &message).into_bytes();
+    signed.append(&mut message);
+    signed
+}
+
+/// Whether a signature's `d=` is this domain.
+fn is_of(signature: &[u8], domain: &str) -> bool {
+    let text = String::from_utf8_lossy(signature);
+    text.split(';').any(|tag| {
+        tag.split_once('=').is_some_and(|(name, value)| {
+            name.trim() == "d" && value.trim().eq_ignore_ascii_case(domain)
+        })
+    })
+}
+
 /// The domain of the first author.
 pub fn author_domain(message: &[u8]) -> Option<String> {
     let header = signature::header_end(message);
@@ -208,5 +240,36 @@ impl Order {
             }
         }
         fields
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signatures_are_known_by_their_domain() {
+        for (signature, expected) in [
+            (" v=1; a=rsa-sha256; d=a.example; s=x", true),
+            (" v=1;\r\n\td = A.example ;s=x", true),
+            (" v=1; d=b.a.example; s=d=a.example", false),
+            (" v=1; bd=a.example", false),
+        ] {
+            assert_eq!(
+                is_of(signature.as_bytes(), "a.example"),
+                expected,
+                "{signature}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_first_author_counts() {
+        let domain = |message: &str| author_domain(message.as_bytes());
+        assert_eq!(
+            domain("From: A <a@b.example>, c@d.example\r\n\r\n").as_deref(),
+            Some("b.example")
+        );
+        assert_eq!(domain("Subject: x\r\n\r\nFrom: a@b.example\r\n"), None);
     }
 }
