@@ -89,8 +89,11 @@ pub(super) fn run(arguments: Arguments, context: &Context) -> Result {
         say!("Password       {}", secret.expose());
     }
     say!();
-    say!("In the DNS:    {domain}. MX 10 {hostname}.");
-    say!("               {hostname}. A and AAAA: the addresses of this machine");
+    let command = format!("waxwing --config {}", file.display());
+    say!(
+        "In the DNS:    what {command} dns records {domain} prints; {domain}. MX 10 {hostname}. first"
+    );
+    say!("Is it right?   {command} doctor {domain}");
     say!("Certificate:   set tls.certificate and tls.key; until then a self-signed one is used");
     say!("Start:         waxwing --config {} serve", file.display());
     Ok(())
