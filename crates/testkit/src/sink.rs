@@ -518,9 +518,8 @@ impl Talk {
     fn take(&mut self, open: Open, wire: Vec<u8>, content: Vec<u8>) -> io::Result<()> {
         let tls = matches!(self.stream, Stream::Tls(_));
         let session = self.number;
-        let reply = self.answer(".", "250 2.0.0 stored");
-        let text = reply.as_ref().map(String::clone).unwrap_or_default();
-        self.record.change(|seen| {
+        // Before the answer: whoever has that finds the message here.
+        let number = self.record.change(|seen| {
             seen.messages.push(Message {
                 mail: open.mail,
                 recipients: open.recipients,
@@ -528,8 +527,16 @@ impl Talk {
                 content,
                 tls,
                 session,
-                reply: text,
+                reply: String::new(),
             });
+            seen.messages.len() - 1
+        });
+        let reply = self.answer(".", "250 2.0.0 stored");
+        let text = reply.as_ref().map(String::clone).unwrap_or_default();
+        self.record.change(|seen| {
+            if let Some(message) = seen.messages.get_mut(number) {
+                message.reply = text;
+            }
         });
         reply.map(drop)
     }
