@@ -31,6 +31,10 @@ with smtplib.SMTP("127.0.0.1", smtp, timeout=20) as client:
     assert client.sendmail("x@elsewhere.example", [bob], message("reception")) == {}
     refused(550, lambda: client.sendmail("", ["u@elsewhere.example"], message("relay")))
     assert client.verify(bob)[0] == 252 and client.expn("list")[0] == 502
+    assert client.has_extn("dsn") and client.has_extn("deliverby") and client.has_extn("limits")
+    options = ["ENVID=QQ314159", "RET=HDRS", "BY=600;N", "BODY=8BITMIME", "MT-PRIORITY=-2"]
+    asked = ["NOTIFY=NEVER", "ORCPT=rfc822;bob@elsewhere.example"]
+    assert client.sendmail("x@elsewhere.example", [bob], message("options"), options, asked) == {}
 
 with smtplib.SMTP("127.0.0.1", submission, timeout=20) as client:
     client.starttls(context=context)
