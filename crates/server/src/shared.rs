@@ -34,6 +34,8 @@ pub struct Shared {
     pub searches: Semaphore,
     /// Views of mailboxes lately selected.
     pub recent: Recent,
+    /// Keys of URLs that were changed.
+    pub url_resets: crate::imap::Resets,
     /// Certificates.
     pub tls: Tls,
     /// What signs our mail.
@@ -67,6 +69,7 @@ impl Shared {
                 .with_http(Http::new(Arc::clone(&dns), Arc::clone(&roots))),
             budget: Budget::new(config.limits.memory),
             recent: Recent::default(),
+            url_resets: crate::imap::Resets::default(),
             searches: Semaphore::new(workers().saturating_sub(1).max(1)),
             config: RwLock::new(Arc::new(config)),
             db,

@@ -48,6 +48,7 @@ mod thread;
 mod transfer;
 mod tx;
 mod types;
+mod urlkey;
 mod view;
 mod world;
 mod writer;

@@ -107,6 +107,7 @@ impl Writer {
             Command::Quota(command) => self.quota(command),
             Command::Metadata(command) => self.metadata(command),
             Command::Notify(command) => self.notify(command),
+            Command::UrlAuth(command) => self.urlauth(command),
             Command::Rename { from, to } => {
                 self.sp_mailbox(from);
                 self.sp_mailbox(to);

@@ -14,6 +14,7 @@ pub(crate) mod search;
 mod sharing;
 pub(crate) mod status;
 pub(crate) mod untagged;
+pub(crate) mod urlauth;
 
 use std::borrow::Cow;
 use std::ops::RangeInclusive;

@@ -108,6 +108,7 @@ fn code(out: &mut Output, code: &Code, utf8: bool) {
         Code::MetadataNoPrivate => b"METADATA NOPRIVATE",
         Code::BadEvent(_) => b"BADEVENT (",
         Code::NotificationOverflow => b"NOTIFICATIONOVERFLOW",
+        Code::UrlMech => b"URLMECH INTERNAL",
         Code::MailboxId(_) => b"MAILBOXID (",
         Code::UseAttr => b"USEATTR",
         Code::Other(text) => return other(out, text),

@@ -4,7 +4,7 @@ use super::command::Writer;
 use super::{astring, atom, fetch, number, separated};
 use crate::{
     AclCommand, EventGroup, MetadataCommand, MetadataDepth, NotifyCommand, NotifyFilter,
-    QuotaCommand, RightsMode,
+    QuotaCommand, RightsMode, UrlAuthCommand,
 };
 
 impl Writer {
@@ -149,6 +149,29 @@ impl Writer {
                 before = " ";
             }
             self.put("))");
+        }
+    }
+
+    pub(super) fn urlauth(&mut self, command: &UrlAuthCommand) {
+        match command {
+            UrlAuthCommand::Generate(urls) => {
+                for (url, mechanism) in urls {
+                    self.sp_astring(url.as_bytes());
+                    self.put(&format!(" {mechanism}"));
+                }
+            }
+            UrlAuthCommand::Reset(None) => {}
+            UrlAuthCommand::Reset(Some((mailbox, mechanisms))) => {
+                self.sp_mailbox(mailbox);
+                for mechanism in mechanisms {
+                    self.put(&format!(" {mechanism}"));
+                }
+            }
+            UrlAuthCommand::Fetch(urls) => {
+                for url in urls {
+                    self.sp_astring(url.as_bytes());
+                }
+            }
         }
     }
 }

@@ -48,6 +48,7 @@ pub(crate) fn untagged(out: &mut Output, response: &Untagged, utf8: bool) {
         Untagged::StatusData { mailbox, data } => status::status(out, mailbox, data, utf8),
         Untagged::Acl(data) => acl::acl(out, data, utf8),
         Untagged::Quota(data) => quota::quota(out, data, utf8),
+        Untagged::UrlAuth(data) => super::urlauth::urlauth(out, data, utf8),
         Untagged::Metadata(data) => metadata::metadata(out, data, utf8),
         Untagged::Namespace(namespace) => {
             out.put(b"NAMESPACE ");

@@ -35,6 +35,7 @@ mod store;
 mod thread;
 mod uidbatches;
 mod untagged;
+mod urlauth;
 
 use wire::cursor::{Cursor, Error};
 
@@ -153,6 +154,9 @@ const COMMANDS: &[(&str, Where, Rule)] = &[
     }),
     ("LIST", Where::Authenticated, |p| p.list()),
     ("LSUB", Where::Authenticated, |p| p.lsub()),
+    ("GENURLAUTH", Where::Authenticated, |p| p.genurlauth()),
+    ("RESETKEY", Where::Authenticated, |p| p.resetkey()),
+    ("URLFETCH", Where::Authenticated, |p| p.urlfetch()),
     ("NOTIFY", Where::Authenticated, |p| p.notify()),
     ("SETACL", Where::Authenticated, |p| p.setacl()),
     ("DELETEACL", Where::Authenticated, |p| p.deleteacl()),

@@ -188,6 +188,11 @@ impl Parser<'_> {
                 }
             }
             "NOTIFICATIONOVERFLOW" => Code::NotificationOverflow,
+            // Only INTERNAL means anything here.
+            "URLMECH" => {
+                self.cursor.take_while(|octet| octet != b']');
+                Code::UrlMech
+            }
             "MAILBOXID" => {
                 self.sp()?;
                 Code::MailboxId(self.mailbox_id()?)

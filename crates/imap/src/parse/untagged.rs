@@ -81,6 +81,8 @@ impl Parser<'_> {
             "QUOTA" => self.quota_data()?,
             "QUOTAROOT" => self.quotaroot_data()?,
             "METADATA" => self.metadata_data()?,
+            "GENURLAUTH" => self.genurlauth_data()?,
+            "URLFETCH" => self.urlfetch_data()?,
             "ID" => self.id_data()?,
             "UIDBATCHES" => self.uid_batches_data()?,
             "VANISHED" => {

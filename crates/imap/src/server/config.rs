@@ -94,6 +94,7 @@ impl Config {
             UidBatches,
             ObjectId,
             Notify,
+            UrlAuth,
         ]
     }
 }

@@ -139,6 +139,8 @@ capabilities! {
     MetadataServer = "METADATA-SERVER",
     /// RFC 9590.
     ListMetadata = "LIST-METADATA",
+    /// RFC 4467.
+    UrlAuth = "URLAUTH",
     /// RFC 5465.
     Notify = "NOTIFY",
     /// RFC 8474.

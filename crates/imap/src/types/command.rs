@@ -6,6 +6,7 @@ use super::{
     AclCommand, Append, Capability, FetchAttribute, FetchModifiers, List, ListPattern,
     MailboxFilter, MailboxName, MetadataCommand, NotifyCommand, QuotaCommand, Search, SearchKey,
     Select, SequenceSet, SortCriterion, SpecialUse, StatusItem, Store, ThreadAlgorithm,
+    UrlAuthCommand,
 };
 
 /// A command without its tag: owned, and valid as the grammar has it. `uid` is true for the UID form.
@@ -72,6 +73,8 @@ pub enum Command {
     Acl(AclCommand),
     /// GETQUOTA, GETQUOTAROOT, SETQUOTA (RFC 9208)
     Quota(QuotaCommand),
+    /// GENURLAUTH, RESETKEY, URLFETCH (RFC 4467)
+    UrlAuth(UrlAuthCommand),
     /// NOTIFY (RFC 5465)
     Notify(NotifyCommand),
     /// GETMETADATA, SETMETADATA (RFC 5464)
@@ -200,6 +203,7 @@ impl Command {
             Command::Quota(command) => command.name(),
             Command::Metadata(command) => command.name(),
             Command::Notify(_) => "NOTIFY",
+            Command::UrlAuth(command) => command.name(),
             Command::Compress => "COMPRESS",
             Command::Unauthenticate => "UNAUTHENTICATE",
             Command::Namespace => "NAMESPACE",

@@ -18,6 +18,7 @@ mod search;
 mod select;
 mod sequence;
 mod status;
+mod urlauth;
 
 pub use acl::{AclCommand, AclData, RightsMode};
 pub use append::{Append, AppendPart, NewMessage, Replaced};
@@ -42,4 +43,5 @@ pub use search::{
 pub use select::{QResync, Select};
 pub use sequence::{Bound, NumberSet, SequenceSet};
 pub use status::{StatusData, StatusItem};
+pub use urlauth::{UrlAuthCommand, UrlAuthData};
 pub use wire::sasl::Secret;

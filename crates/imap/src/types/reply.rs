@@ -189,6 +189,8 @@ pub enum Code {
     BadEvent(Vec<String>),
     /// `NOTIFICATIONOVERFLOW` (RFC 5465 §5.8)
     NotificationOverflow,
+    /// `URLMECH INTERNAL` (RFC 4467 §8)
+    UrlMech,
     /// `MAILBOXID` (RFC 8474 §4.1)
     MailboxId(String),
     /// `USEATTR` (RFC 6154 §6)

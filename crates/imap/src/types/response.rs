@@ -2,7 +2,7 @@
 
 use super::{
     AclData, Capability, DateTime, Esearch, Flag, ListEntry, MailboxName, MetadataData, NumberSet,
-    QuotaData, Reply, Section, StatusData, ThreadToken,
+    QuotaData, Reply, Section, StatusData, ThreadToken, UrlAuthData,
 };
 
 /// An untagged response. The server writes FETCH with [`crate::server::Fetch`] instead, without building this.
@@ -39,6 +39,8 @@ pub enum Untagged {
     Acl(AclData),
     /// `* QUOTA`, `* QUOTAROOT` (RFC 9208)
     Quota(QuotaData),
+    /// `* GENURLAUTH`, `* URLFETCH` (RFC 4467)
+    UrlAuth(UrlAuthData),
     /// `* METADATA` (RFC 5464)
     Metadata(MetadataData),
     /// `* NAMESPACE`

@@ -41,10 +41,17 @@ pub struct Base {
 }
 
 /// Where a URL leads.
-struct Found {
+pub struct Found {
     attribute: FetchAttribute,
     row: Row,
     layout: Layout,
+}
+
+impl Found {
+    /// Octets that are read for it.
+    pub fn octets(&self) -> usize {
+        self.row.range.len()
+    }
 }
 
 struct Row {
@@ -114,6 +121,25 @@ fn find(snapshot: &Snapshot<'_>, base: &Base, url: &str) -> ::store::Result<Opti
     if url.uid_validity.is_some_and(|asked| asked != validity) {
         return Ok(None);
     }
+    locate_in(
+        snapshot,
+        &place,
+        ImapUrl {
+            uid: Some(uid),
+            ..url
+        },
+    )
+}
+
+/// The message or part that a URL names in a mailbox that may be read.
+pub fn locate_in(
+    snapshot: &Snapshot<'_>,
+    place: &access::Place,
+    url: ImapUrl,
+) -> ::store::Result<Option<Found>> {
+    let Some(uid) = url.uid else {
+        return Ok(None);
+    };
     let attribute = FetchAttribute::BodySection {
         section: url.section.unwrap_or_default(),
         partial: url.partial,
@@ -147,7 +173,8 @@ fn locate(attribute: &FetchAttribute, row: &MessageRow<'_>) -> Option<(Row, Layo
     Some((Row { body, range }, layout))
 }
 
-fn read(store: &Store, found: Found) -> ::store::Result<Option<Vec<u8>>> {
+/// Its octets.
+pub fn read(store: &Store, found: Found) -> ::store::Result<Option<Vec<u8>>> {
     let range = found.row.range;
     let octets = match store.body_range(&found.row.body, range.start as u64..range.end as u64) {
         Err(::store::Error::NotFound(_)) => return Ok(None),

@@ -41,6 +41,7 @@ mod store;
 mod structure;
 mod uidbatches;
 mod unauthenticate;
+mod urlauth;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,6 +59,7 @@ use error::Failure;
 pub use recent::Recent;
 pub use search::index::keeper::Keeper as SearchKeeper;
 use selected::{Expunges, Selected};
+pub use urlauth::Resets;
 
 /// The session and its connection.
 type Link = drive::Link<Session>;
@@ -199,6 +201,7 @@ impl Imap {
             Command::Acl(command) => acl::acl(self, link, command).await,
             Command::Quota(command) => quota::quota(self, link, command).await,
             Command::Metadata(command) => metadata::metadata(self, link, command).await,
+            Command::UrlAuth(command) => urlauth::urlauth(self, link, command).await,
             Command::Notify(command) => notify::notify(self, link, command).await,
             Command::Namespace => Ok(list::namespace(link)),
             Command::Status { mailbox, items } => status::status(self, link, mailbox, &items).await,
@@ -266,6 +269,7 @@ impl Imap {
             selected.sync(link, before).await?;
         }
         self.tell_condstore(link);
+        urlauth::tell(self, link);
         let mut reply = match self.command(link, command).await {
             Ok(reply) | Err(Failure::Reply(reply)) => reply,
             Err(Failure::Gone) => return Err(Gone),

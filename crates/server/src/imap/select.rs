@@ -29,7 +29,7 @@ pub async fn select(imap: &mut Imap, link: &mut Link, command: Select) -> Answer
     });
     let (place, entry, view) = opened.await??;
     imap.shared.recent.keep(&view);
-    let selected = Selected::new(account, &place, view, read_only);
+    let mut selected = Selected::new(account, &place, view, read_only);
     if selected.told.gone() {
         return Err(error::NO_MAILBOX.into());
     }
@@ -60,6 +60,8 @@ pub async fn select(imap: &mut Imap, link: &mut Link, command: Select) -> Answer
     // RFC 8474 §4.2
     let id = objectid::mailbox(place.owner, place.mailbox.id);
     tell(Code::MailboxId(id), "the mailbox's identifier");
+    // RFC 4467 §8
+    tell(Code::UrlMech, "URLs can be authorized");
     imap.condstore |= session.is_enabled(&Capability::CondStore);
     if let Some(entry) = entry {
         session.untagged(&Untagged::List(entry));
@@ -70,6 +72,7 @@ pub async fn select(imap: &mut Imap, link: &mut Link, command: Select) -> Answer
     {
         resync::after_select(imap, link, &selected, &known).await?;
     }
+    selected.url_resets = imap.shared.url_resets.now();
     imap.selected = Some(Box::new(selected));
     // RFC 4314 §5.2: what is one's own in a mailbox of another does not make it writable.
     let writes = Rights::INSERT

@@ -86,6 +86,8 @@ pub struct Selected {
     pub user: AccountId,
     /// What the user may do there.
     pub rights: Rights,
+    /// Up to where changes of keys of URLs were looked at.
+    pub url_resets: u64,
     /// The right to read was taken away: what is told from now on is that all is expunged.
     pub revoked: bool,
     /// Whose.
@@ -121,6 +123,7 @@ impl Selected {
         let mut selected = Selected {
             user,
             rights: place.rights,
+            url_resets: 0,
             revoked: false,
             account: place.owner,
             mailbox: place.mailbox.id,
