@@ -291,6 +291,7 @@ fn kept(record: &Record, options: &Options) -> Option<Decision> {
         expires: record
             .at
             .saturating_add(i64::from(days).saturating_mul(DAY)),
+        short: days < options.record_days,
         record: record.to_bytes(),
     })
 }

@@ -97,7 +97,7 @@ pub struct Delivered {
 
 /// A name for a message of our own.
 pub fn new_id(shared: &Shared) -> String {
-    trace::id(shared.random())
+    trace::id(shared.timestamp(), shared.random())
 }
 
 /// Takes a message in, past the filters `aside`. `Err` when it is refused for all recipients.
@@ -109,8 +109,8 @@ pub async fn receive(
     let header = header_end(&arrival.message);
     check_header(&arrival.message, header)?;
     binary::check(&arrival, header)?;
-    let id = trace::id(shared.random());
     let now = shared.timestamp();
+    let id = trace::id(now, shared.random());
     let additions = match (arrival.kind, &arrival.submitter) {
         (Kind::Submission, Some(identity)) => {
             submit::check(shared, identity, &arrival.message, header)?

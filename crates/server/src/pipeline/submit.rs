@@ -57,7 +57,7 @@ pub(super) fn check(
             .map_or("localhost", |(_, domain)| domain);
         additions.push_str(&format!(
             "Message-ID: <{}@{domain}>\r\n",
-            trace::id(shared.random())
+            trace::id(shared.timestamp(), shared.random())
         ));
     }
     Ok(additions)

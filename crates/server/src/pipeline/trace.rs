@@ -9,18 +9,21 @@ use store::Timestamp;
 
 use super::Arrival;
 
-/// A name for a message: 16 characters that are safe in an atom, a log and a file name.
-pub(super) fn id(random: [u8; 10]) -> String {
+/// A name for a message: 16 characters that are safe in an atom, a log and a file name. Seven tell the second, so that
+/// what is kept under such names is kept in order; nine are random.
+pub(super) fn id(now: Timestamp, random: [u8; 6]) -> String {
     const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
-    let number = random
+    let seconds = u64::try_from(now).unwrap_or_default();
+    let random = random
         .iter()
-        .fold(0_u128, |number, octet| number << 8 | u128::from(*octet));
-    (0..16)
-        .map(|place| {
+        .fold(0_u64, |number, octet| number << 8 | u64::from(*octet));
+    let digits = |number: u64, count: u32| {
+        (0..count).rev().map(move |place| {
             let digit = usize::try_from(number >> (place * 5) & 31).unwrap_or_default();
             ALPHABET.get(digit).map_or('0', |octet| char::from(*octet))
         })
-        .collect()
+    };
+    digits(seconds, 7).chain(digits(random, 9)).collect()
 }
 
 /// Return-Path, the `results` of judging (RFC 8601 §4: above the Received of the same host), and Received.
@@ -199,8 +202,9 @@ mod tests {
 
     #[test]
     fn ids_are_atoms_and_differ() {
-        assert_eq!(id([0; 10]), "0000000000000000");
-        assert_eq!(id([255; 10]), "zzzzzzzzzzzzzzzz");
-        assert_ne!(id([1; 10]), id([2; 10]));
+        assert_eq!(id(0, [0; 6]), "0000000000000000");
+        assert_eq!(id(0x7_ffff_ffff, [255; 6]), "zzzzzzzzzzzzzzzz");
+        assert_ne!(id(9, [1; 6]), id(9, [2; 6]));
+        assert!(id(1_799_999_999, [255; 6]) < id(1_800_000_000, [0; 6]));
     }
 }

@@ -26,18 +26,20 @@ CREATE TABLE srs_address (
 ) {clustered};
 
 -- == decision records (judge) =========================================================================================
--- What was decided about a message and why, under the id in its Received field. message_key is a hash of its Message-ID:
--- an index of numbers instead of one of long texts that strangers choose.
+-- What was decided about a message and why, under the id in its Received field. decision_id is made from that id, which begins
+-- with the time: rows are added at the end and dropped from the front, and need no index for either. message_key is a hash of
+-- the Message-ID: an index of numbers instead of one of long texts that strangers choose. short: it goes before its neighbours.
 CREATE TABLE decision (
     decision_id {rowkey} NOT NULL,
-    trace_id TEXT NOT NULL UNIQUE,
+    trace_id TEXT NOT NULL,
     message_key BIGINT NOT NULL,
     at BIGINT NOT NULL,
     expires BIGINT NOT NULL,
+    short BIGINT NOT NULL,
     record {blob} NOT NULL{rowkey_end(decision_id)}
 );
 CREATE INDEX decision_message ON decision (message_key);
-CREATE INDEX decision_expires ON decision (expires);
+CREATE INDEX decision_short ON decision (expires) WHERE short = 1;
 
 -- What DMARC aggregate reports tell: messages of a day (since 1970, UTC) under the policy of a domain, counted by all that
 -- a report distinguishes. policy and facts are texts of the server's.
