@@ -24,6 +24,10 @@ struct Scene {
     kept: BTreeMap<u32, Vec<u8>>,
     /// What was asked to be removed: it may be there or not, once the world has stopped.
     open: BTreeMap<u32, Vec<u8>>,
+    /// What was acknowledged with recipients elsewhere: number to octets.
+    queued: BTreeMap<u32, Vec<u8>>,
+    /// What was asked to be removed, whatever came of it.
+    removed: Vec<Vec<u8>>,
     /// What was acknowledged as removed.
     gone: Vec<u32>,
     /// Octets given back by housekeeping.
@@ -65,7 +69,7 @@ impl Scene {
                 tx.add_account("a@example.test", None, None)
             })
             .unwrap();
-        let (kept, open, gone, copy) = Default::default();
+        let (kept, open, queued, removed, gone, copy) = Default::default();
         Scene {
             folder,
             disk,
@@ -74,6 +78,8 @@ impl Scene {
             account,
             kept,
             open,
+            queued,
+            removed,
             gone,
             freed: 0,
             copy,
@@ -95,10 +101,18 @@ impl Scene {
             .ingest(&BodyMeta::default(), &[&octets])
             .and_then(|content| {
                 let delivery = support::delivery(content, &[account]);
-                self.store.write(move |tx| tx.deliver(&delivery))
+                self.store.write(move |tx| {
+                    if n % QUEUED == 0 {
+                        tx.enqueue(&delivery.content, &envelope(), &[elsewhere(n)])?;
+                    }
+                    tx.deliver(&delivery)
+                })
             });
         match sent {
             Ok(placed) if !self.disk.frozen() => {
+                if n % QUEUED == 0 {
+                    self.queued.insert(n, octets.clone());
+                }
                 self.kept.insert(placed[0].as_ref().unwrap().uid, octets);
             }
             _ => {}
@@ -120,6 +134,7 @@ impl Scene {
             .store
             .write(move |tx| tx.expunge(account, inbox, &[uid..=uid], false));
         let octets = self.kept.remove(&uid);
+        self.removed.extend(octets.clone());
         if gone.is_err() || self.disk.frozen() {
             self.open.extend(octets.map(|octets| (uid, octets)));
         } else {
@@ -165,6 +180,7 @@ impl Scene {
                 "{what}: message {uid} is half there"
             );
         }
+        self.judge_queue(&store, &found, what);
         // Going on works, and does not disturb what is there.
         let content = store.ingest(&BodyMeta::default(), &[b"after"]).unwrap();
         let delivery = support::delivery(content, &[self.account]);
@@ -176,6 +192,77 @@ impl Scene {
             "{what}: after going on"
         );
         store.close();
+    }
+}
+
+impl Scene {
+    /// What was accepted for others is queued, whole, and only together with what is here.
+    fn judge_queue(&self, store: &Store, found: &BTreeMap<u32, BodyRef>, what: &str) {
+        let turn = Turn {
+            domain: "x.example".into(),
+            after: -1,
+            messages: 100,
+        };
+        let leased = store
+            .write(move |tx| tx.lease("judge", i64::MAX, &turn))
+            .unwrap()
+            .leased;
+        let queued: BTreeMap<String, Vec<u8>> = leased
+            .iter()
+            .map(|one| {
+                let body = store.body(&one.body).unwrap();
+                (one.recipients[0].address.clone(), body)
+            })
+            .collect();
+        for (n, octets) in &self.queued {
+            let body = queued.get(&elsewhere(*n).address);
+            assert_eq!(body, Some(octets), "{what}: queued message {n}");
+        }
+        let here: Vec<Vec<u8>> = found
+            .values()
+            .map(|body| store.body(body).unwrap())
+            .collect();
+        for (address, octets) in &queued {
+            assert!(
+                here.contains(octets) || self.removed.contains(octets),
+                "{what}: {address} is queued, and not here"
+            );
+        }
+        // Nobody else works on them, so that the examination finds all as it should be.
+        store.write(|tx| tx.take_back("nobody")).unwrap();
+    }
+}
+
+/// Each of so many messages has a recipient elsewhere as well.
+const QUEUED: u32 = 4;
+
+fn elsewhere(n: u32) -> NewRecipient {
+    NewRecipient {
+        address: format!("u{n}@x.example"),
+        domain: "x.example".into(),
+        ..NewRecipient::default()
+    }
+}
+
+fn envelope() -> QueuedEnvelope {
+    QueuedEnvelope {
+        reverse_path: "a@example.test".into(),
+        report_to: None,
+        envid: None,
+        ret: None,
+        body: BodyKind::SevenBit,
+        smtputf8: false,
+        require_tls: false,
+        tls_optional: false,
+        priority: 0,
+        deliver_by: None,
+        release_at: 0,
+        submitter: None,
+        auth: None,
+        trace_id: "trace".into(),
+        received: 0,
+        warn_at: i64::MAX - 1,
+        expires: i64::MAX - 1,
     }
 }
 
