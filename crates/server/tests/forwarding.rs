@@ -19,6 +19,11 @@ struct World {
 
 fn start() -> World {
     let dns = dns::Server::start().expect("name server");
+    // Senders must be able to get an answer.
+    for domain in ["sender.example", "lists.sender.example", "evil.example"] {
+        dns.mx(domain, &[(10, "mx.sender.example")]);
+    }
+    dns.host("mx.sender.example", &["192.0.2.1"]);
     let sink = Sink::new().start().expect("sink");
     let route = format!(
         "[{{ domain = \"*\", host = \"127.0.0.1\", port = {} }}]",

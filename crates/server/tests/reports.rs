@@ -137,6 +137,8 @@ fn domains_hear_what_came_in_their_name() {
         .expect("server");
     server.add_domain("example.test").expect("domain");
     server.add_account("alice@example.test").expect("alice");
+    dns.mx("author.example", &[(10, "mx.author.example")]);
+    dns.host("mx.author.example", &["192.0.2.1"]);
     dns.txt("author.example", &["v=spf1 ip4:192.0.2.1 -all"]);
     let rua = "rua=mailto:r@author.example, mailto:spy@other.example, mailto:small@author.example!10, mailto:ok@third.example!1m";
     dns.txt(
