@@ -666,3 +666,25 @@ fn queued_bodies_survive_housekeeping() {
         b"Subject: x\r\n\r\nbody\r\n"
     );
 }
+
+/// An attempt that delivered here and did not live to say so is not repeated.
+#[test]
+fn what_was_placed_here_is_known_after_a_crash() {
+    let store = Checked::new();
+    let id = enqueue(
+        &store,
+        envelope(None),
+        &["a@here.example", "b@here.example"],
+    );
+    lease(&store, "one", "here.example", 10, -1);
+    store
+        .write(move |tx| tx.set_queue_placed(id, "a@here.example"))
+        .unwrap();
+    let placed = |address: &'static str| {
+        store
+            .write(move |tx| tx.is_queue_placed(id, address))
+            .unwrap()
+    };
+    assert!(placed("a@here.example"));
+    assert!(!placed("b@here.example"));
+}

@@ -1,7 +1,8 @@
 //! Mail from the queue for a domain of ours: what a user held back (RFC 4865), or what was queued before the domain came here.
 //! It enters the pipeline as from a program on this machine, which delivers, expands aliases and tells of success.
 //!
-//! A crash between the delivery and the note of it in the queue delivers once more: as everywhere in the queue, at least once.
+//! The transaction that delivers marks the recipient's row, so that an attempt that did not live to settle it is not repeated:
+//! here everybody gets a message exactly once.
 
 use std::sync::Arc;
 
@@ -92,6 +93,7 @@ async fn place(shared: &Arc<Shared>, job: &Job, paths: Vec<Path>) -> Vec<Result<
         envelope: Envelope {
             envid: job.envelope.envid.clone(),
             priority: job.envelope.priority,
+            queued: Some(job.queue),
             ..Envelope::default()
         },
         recipients: paths,

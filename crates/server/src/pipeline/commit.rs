@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 use smtp::reply::Reply;
 use smtp::server::Kind;
 use store::{
-    AccountId, BodyMeta, Content, Delivery, Error, Flags, Recipient, SpecialUse, Target, Timestamp,
-    Tx,
+    AccountId, BodyMeta, Content, Delivery, Error, Flags, QueueId, Recipient, SpecialUse, Target,
+    Timestamp, Tx,
 };
 
 use super::outbound::Outbound;
@@ -34,6 +34,7 @@ pub(super) async fn commit(
     };
     let each = arrival.kind == Kind::Lmtp;
     let config = shared.config();
+    let queued = arrival.envelope.queued;
     let message = std::mem::take(&mut arrival.message);
     let outbound = Outbound::plan(shared, arrival, &judgement, &message, id, now)
         .await
@@ -50,9 +51,29 @@ pub(super) async fn commit(
             if let Err(enough) = outbound.allowed(tx)? {
                 return Ok(Err(enough));
             }
-            let verdicts = place(tx, &content, now, &paths, each, &mut judgement)?;
-            let taken = |place: usize| verdicts.get(place).is_some_and(Result::is_ok);
+            let open = still_open(tx, queued, &paths)?;
+            let both = paths.iter().zip(&open);
+            let left: Vec<Path> = both
+                .filter(|(_, open)| **open)
+                .map(|(path, _)| path.clone())
+                .collect();
+            let mut placed = place(tx, &content, now, &left, each, &mut judgement)?.into_iter();
+            let verdicts: Vec<_> = open
+                .iter()
+                .map(|open| match open {
+                    true => placed.next().unwrap_or(Ok(())),
+                    false => Ok(()),
+                })
+                .collect();
+            let taken = |place: usize| {
+                open.get(place) == Some(&true) && verdicts.get(place).is_some_and(Result::is_ok)
+            };
             outbound.place(tx, &content, taken)?;
+            if let Some(queued) = queued {
+                for (_, path) in paths.iter().enumerate().filter(|(place, _)| taken(*place)) {
+                    tx.set_queue_placed(queued, &path.address)?;
+                }
+            }
             // What nobody got is told by the reply.
             if verdicts.iter().any(Result::is_ok) {
                 judge::keep(tx, &judgement, &config.reception)?;
@@ -68,6 +89,15 @@ pub(super) async fn commit(
             .collect()),
         Err(error) => Err(refusal::reply(&error)),
     }
+}
+
+/// Which paths are still to be served: all but those that an earlier attempt of the queue delivered to.
+fn still_open(tx: &Tx<'_>, queued: Option<QueueId>, paths: &[Path]) -> store::Result<Vec<bool>> {
+    let is_open = |path: &Path| match queued {
+        Some(queued) => Ok(!tx.is_queue_placed(queued, &path.address)?),
+        None => Ok(true),
+    };
+    paths.iter().map(is_open).collect()
 }
 
 /// Runs in the writer. With `each`, a path that fails does not hold up the others; without, the first failure undoes all.

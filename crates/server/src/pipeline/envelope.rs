@@ -28,6 +28,8 @@ pub struct Envelope {
     pub auth: Option<String>,
     /// Classes of solicitation (RFC 3865).
     pub solicit: Vec<String>,
+    /// The message of the queue that this is, where it comes from there: its recipients get it once.
+    pub queued: Option<store::QueueId>,
 }
 
 /// By when a message is to be delivered (RFC 2852).
@@ -67,6 +69,7 @@ impl Envelope {
             tls_optional: false,
             auth: parameters.auth.clone(),
             solicit: parameters.solicit.clone(),
+            queued: None,
         }
     }
 }

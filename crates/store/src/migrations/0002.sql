@@ -33,7 +33,8 @@ CREATE INDEX queue_message_reverse_path ON queue_message (reverse_path);
 
 -- One row per recipient. state: 0 waiting, 1 leased, 2 held. due: when it may be tried; while leased the end of the lease;
 -- while held never. lane is the negative priority and sender the submitter, both repeated for the index.
--- wanted: what somebody asked for during the lease: 0 nothing, 1 hold, 2 remove.
+-- wanted: what somebody asked for during the lease: 0 nothing, 1 hold, 2 remove. placed: 1 once it was delivered here, in
+-- the same transaction, and only the note of it is missing.
 CREATE TABLE queue_recipient (
     queue_id BIGINT NOT NULL,
     number BIGINT NOT NULL,
@@ -54,6 +55,7 @@ CREATE TABLE queue_recipient (
     last_status TEXT,
     last_why TEXT,
     last_peer TEXT,
+    placed BIGINT NOT NULL DEFAULT 0,
     PRIMARY KEY (queue_id, number)
 ) {clustered};
 -- What the scheduler asks: who of this destination is next, by priority, turn by turn between senders.

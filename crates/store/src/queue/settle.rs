@@ -43,6 +43,21 @@ struct Row {
 }
 
 impl Tx<'_> {
+    /// Whether a message was already delivered to an address here, by an attempt that did not live to settle it.
+    pub fn is_queue_placed(&self, id: QueueId, address: &str) -> Result<bool> {
+        let sql =
+            "SELECT 1 FROM queue_recipient WHERE queue_id = $1 AND address = $2 AND placed = 1";
+        let found = self.sql.row(sql, values![id, address], |_| Ok(()))?;
+        Ok(found.is_some())
+    }
+
+    /// Notes that this transaction delivers a message to an address here.
+    pub fn set_queue_placed(&mut self, id: QueueId, address: &str) -> Result<()> {
+        let sql = "UPDATE queue_recipient SET placed = 1 WHERE queue_id = $1 AND address = $2";
+        self.sql.execute(sql, values![id, address])?;
+        Ok(())
+    }
+
     /// Settles leased recipients of a message; with the last one the message goes. `Conflict` when a lease is not `owner`'s
     /// any more: then nothing may be done that rests on it, notifications above all.
     pub fn settle(&mut self, owner: &str, id: QueueId, settlements: &[Settlement]) -> Result<()> {
