@@ -102,7 +102,7 @@ impl Scene {
             .and_then(|content| {
                 let delivery = support::delivery(content, &[account]);
                 self.store.write(move |tx| {
-                    if n % QUEUED == 0 {
+                    if n.is_multiple_of(QUEUED) {
                         tx.enqueue(&delivery.content, &envelope(), &[elsewhere(n)])?;
                     }
                     tx.deliver(&delivery)
@@ -110,7 +110,7 @@ impl Scene {
             });
         match sent {
             Ok(placed) if !self.disk.frozen() => {
-                if n % QUEUED == 0 {
+                if n.is_multiple_of(QUEUED) {
                     self.queued.insert(n, octets.clone());
                 }
                 self.kept.insert(placed[0].as_ref().unwrap().uid, octets);

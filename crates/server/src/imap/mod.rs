@@ -282,11 +282,11 @@ impl Imap {
             notify::tell(self, link, Some(after), !quiet).await?;
         }
         let watches = self.watch.is_some();
-        if let Some(selected) = &mut self.selected {
-            if !watches || removes {
-                selected.sync(link, after).await?;
-                search::context::tell(self, link).await?;
-            }
+        if let Some(selected) = &mut self.selected
+            && (!watches || removes)
+        {
+            selected.sync(link, after).await?;
+            search::context::tell(self, link).await?;
         }
         if let Some(selected) = &self.selected {
             // RFC 7162 §3.2.7, RFC 6851 §4.4: what the client knows now.
