@@ -10,8 +10,8 @@
 //! Limits: [`MAILBOXES`].
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::Arc;
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::{Arc, LazyLock};
 
 use ::imap::{
     Capability, Code, Command, EventGroup, FetchAttribute, ListEntry, MailboxAttribute,
@@ -83,6 +83,9 @@ impl Picture {
     }
 }
 
+/// Values are others' to choose, so what stands for them is keyed.
+static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+
 fn marks(
     snapshot: &Snapshot<'_>,
     shared: Annotated,
@@ -91,9 +94,7 @@ fn marks(
     let mut marks = BTreeMap::new();
     for (prefix, place) in [("/shared", shared), ("/private", private)] {
         for (name, value) in snapshot.annotations(place)? {
-            let mut hasher = DefaultHasher::new();
-            value.hash(&mut hasher);
-            marks.insert(format!("{prefix}{name}"), hasher.finish());
+            marks.insert(format!("{prefix}{name}"), KEY.hash_one(value));
         }
     }
     Ok(marks)
@@ -181,7 +182,7 @@ fn names_cover(filter: &MailboxFilter, name: &str) -> bool {
 pub async fn notify(imap: &mut Imap, link: &mut Link, command: NotifyCommand) -> Answer {
     let user = imap.account()?;
     let NotifyCommand::Set { status, groups } = command else {
-        // RFC 5465 §3.2: nothing is told, of the selected mailbox either.
+        // RFC 5465 §3.1: nothing is told, of the selected mailbox either.
         imap.watch = Some(Box::new(Watch {
             groups: Vec::new(),
             told: Picture::default(),
