@@ -1,5 +1,5 @@
 //! `XCLIENT` and `XFORWARD`: a proxy or filter of ours tells who the client is. The session offers them only to addresses of
-//! `[smtp] trusted`, looked at as the connection came; a client that was told of stays untrusted.
+//! `[smtp] trusted`, looked at as the connection came, and only until one client was told of: behind it that client talks.
 
 use std::net::SocketAddr;
 
@@ -22,6 +22,10 @@ impl Handler {
         };
         let proxy = link.peer.clone();
         self.forget();
+        // What was learnt on this connection was learnt of the proxy.
+        (self.unknown, self.known) = (0, 0);
+        self.stranger = None;
+        self.aside.standing.clear();
         self.identity = identity;
         self.hello = client.hello.known().map(|name| Hello {
             name: trace_safe(name),

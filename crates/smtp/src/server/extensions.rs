@@ -23,7 +23,7 @@ pub struct Extensions {
     pub rrvs: bool,
     /// NO-SOLICITING, with the classes that are refused (RFC 3865).
     pub no_soliciting: Option<Vec<String>>,
-    /// XCLIENT: the peer is a proxy or filter of ours, and may say who the client is.
+    /// XCLIENT: the peer is a proxy or filter of ours, and may say who the client is, once. Then this, XFORWARD and ETRN end.
     pub xclient: bool,
     /// XFORWARD: the peer is a filter of ours, and may say where a message came from.
     pub xforward: bool,

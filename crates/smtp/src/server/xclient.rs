@@ -1,4 +1,6 @@
 //! `XCLIENT`, `XFORWARD` and `ETRN`: where they are offered, and in which order.
+//!
+//! Invariant: once XCLIENT has told of a client, none of the three is offered or taken again on the connection.
 
 use super::{Accepted, Event, Hello, Session, Step, Waiting};
 use crate::parse::{Client, Told};
@@ -40,6 +42,12 @@ impl Session {
                 self.authenticated = logged_in;
                 self.transaction = None;
                 self.broken = 0;
+                // From here on the client itself may be talking, through a proxy that only copies octets: what the proxy may
+                // do, its clients may not.
+                let extensions = &mut self.config.extensions;
+                extensions.xclient = false;
+                extensions.xforward = false;
+                extensions.etrn = false;
                 let greeting = self.config.banner();
                 self.output.put(greeting.as_bytes());
             }

@@ -87,6 +87,8 @@ struct Model {
     binary: bool,
     /// Extensions are offered, and the peer is trusted.
     extended: bool,
+    /// A proxy told of its client, who is not trusted.
+    proxied: bool,
     helo_only: bool,
 }
 
@@ -125,16 +127,17 @@ impl Model {
             Op::RcptWith(_) if !self.extended => vec![555],
             Op::RcptWith(Parameter::TooMuch) => vec![553],
             Op::RcptWith(_) => self.answer(Op::Rcpt { known: true }),
-            Op::Xclient(_) | Op::Xforward if !self.extended => vec![550],
+            Op::Xclient(_) | Op::Xforward if !self.extended || self.proxied => vec![550],
             Op::Xclient(_) | Op::Xforward if self.mail.is_some() => vec![503],
             Op::Xclient(Some(false)) => vec![535],
             Op::Xclient(login) => {
                 self.authenticated = login.is_some();
                 self.hello = false;
+                self.proxied = true;
                 vec![220]
             }
             Op::Xforward => vec![250],
-            Op::Etrn { .. } if !self.extended => vec![502],
+            Op::Etrn { .. } if !self.extended || self.proxied => vec![502],
             Op::Etrn { .. } if !self.hello || self.mail.is_some() => vec![503],
             Op::Etrn { kept } => vec![if kept { 250 } else { 459 }],
             Op::Vanished => vec![502],
