@@ -465,3 +465,34 @@ fn an_administrator_shares_and_limits() {
     let wrong = server.cli(&[&grant[..], &["reader@example.test", "lrq"]].concat());
     assert!(wrong.is_err());
 }
+
+#[test]
+fn relative_urls_are_of_the_selected_mailbox_not_of_ones_own_of_that_name() {
+    let server = server();
+    let mut owner = login(&server, "owner");
+    share(&mut owner, "notes");
+    let mut reader = login(&server, "reader");
+    reader.ok("CREATE notes");
+    for _ in 0..3 {
+        assert!(
+            reader
+                .append("notes", b"Subject: private\r\n\r\nsecret\r\n")
+                .ok()
+        );
+    }
+    reader.ok("CREATE made");
+    reader.ok(&format!("EXAMINE {}", other("notes")));
+    reader.ok("APPEND made CATENATE (URL \";UID=2\")");
+    // Without rights, a URL leads nowhere: not home.
+    owner.ok("SETACL notes reader@example.test l");
+    reader.no("APPEND made CATENATE (URL \";UID=2\")");
+    reader.ok("SELECT notes");
+    reader.ok("APPEND made CATENATE (URL \";UID=2\")");
+    reader.ok("SELECT made");
+    let subjects: Vec<String> = reader
+        .ok("FETCH 1:* BODY.PEEK[HEADER.FIELDS (SUBJECT)]")
+        .with("");
+    assert_eq!(subjects.len(), 2, "{subjects:?}");
+    assert!(subjects[0].contains("shared"), "{subjects:?}");
+    assert!(subjects[1].contains("private"), "{subjects:?}");
+}

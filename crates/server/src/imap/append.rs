@@ -171,17 +171,24 @@ async fn octets(imap: &mut Imap, message: NewMessage) -> Result<Vec<Vec<u8>>, Fa
 /// Memory asked for beforehand for what URLs name: most drafts with their attachments.
 const WHOLE: u64 = 8 << 20;
 
-/// The name of the mailbox selected, to which URLs are relative.
+/// The name of the mailbox selected as its user writes it, to which URLs are relative: in another account it is not what
+/// the owner calls it, which would be a mailbox of one's own.
 fn selected_name(imap: &Imap) -> Result<Option<::imap::MailboxName>, Failure> {
     let Some(selected) = &imap.selected else {
         return Ok(None);
     };
-    let (account, mailbox) = (selected.account, selected.mailbox);
-    let found = imap
-        .shared
-        .db
-        .glance(|snapshot| snapshot.mailbox_by_id(account, mailbox))?;
-    Ok(found.and_then(|mailbox| ::imap::MailboxName::new(&mailbox.name).ok()))
+    let (user, owner, mailbox) = (selected.user, selected.account, selected.mailbox);
+    let found = imap.shared.db.glance(|snapshot| {
+        let Some(mailbox) = snapshot.mailbox_by_id(owner, mailbox)? else {
+            return Ok(None);
+        };
+        if owner == user {
+            return Ok(Some(mailbox.name));
+        }
+        let owner = snapshot.account_by_id(owner)?;
+        Ok(owner.map(|owner| access::other(&owner.address, &mailbox.name)))
+    })?;
+    Ok(found.and_then(|name| ::imap::MailboxName::new(&name).ok()))
 }
 
 /// Whether the header holds UTF-8 beyond ASCII. Other octets above 127 are of old mail in old charsets: they say nothing
