@@ -496,3 +496,22 @@ fn relative_urls_are_of_the_selected_mailbox_not_of_ones_own_of_that_name() {
     assert!(subjects[0].contains("shared"), "{subjects:?}");
     assert!(subjects[1].contains("private"), "{subjects:?}");
 }
+
+#[test]
+fn urls_of_who_is_kept_out_are_worth_nothing() {
+    let server = server();
+    let mut owner = login(&server, "owner");
+    assert!(owner.append("INBOX", MESSAGE).ok());
+    let rump =
+        "imap://owner%40example.test@mail.waxwing.test/INBOX/;uid=1/;section=TEXT;urlauth=authuser";
+    let url = owner.ok(&format!("GENURLAUTH \"{rump}\" INTERNAL"));
+    let url = url.lines().remove(0).replace("GENURLAUTH ", "");
+    let mut reader = login(&server, "reader");
+    let mut fetched = || reader.ok(&format!("URLFETCH {url}")).lines();
+    assert_eq!(fetched(), [format!("URLFETCH {url} {{6}}\r\ntext\r\n")]);
+    let account = |what| server.cli(&["account", what, "owner@example.test"]);
+    account("disable").expect("disabled");
+    assert_eq!(fetched(), [format!("URLFETCH {url} NIL")]);
+    account("enable").expect("enabled");
+    assert!(!fetched()[0].ends_with("NIL"));
+}

@@ -2,7 +2,7 @@
 //!
 //! A URL is signed with a key that its user has for the mailbox; a new key revokes what was signed with the old one.
 //! What is read is read with the rights that this user has now, whoever asks (RFC 4467 §7, URLFETCH): a URL outlives no
-//! right. `submit+` URLs are for submission servers, and no session is one.
+//! right, and is worth nothing while its user is kept out. `submit+` URLs are for submission servers, and no session is one.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -190,7 +190,7 @@ fn place(
     let (Some(user), Some(mailbox)) = (user, &url.mailbox) else {
         return Ok(None);
     };
-    let Some(account) = snapshot.account(user)? else {
+    let Some(account) = snapshot.account(user)?.filter(|found| !found.disabled) else {
         return Ok(None);
     };
     match access::find(snapshot, account.id, mailbox.as_str(), Rights::READ)? {
@@ -352,8 +352,16 @@ fn moment(text: &str) -> Option<i64> {
             "-" => -1,
             _ => return None,
         };
-        let (hours, minutes) = rest.get(1..)?.split_once(':')?;
-        sign * (hours.parse::<i64>().ok()? * 60 + minutes.parse::<i64>().ok()?)
+        // RFC 3339 §5.6: two digits each.
+        if rest.len() != 6 || rest.get(3..4) != Some(":") {
+            return None;
+        }
+        let at = text.len() - 5;
+        let (hours, minutes) = (number(at..at + 2)?, number(at + 3..at + 5)?);
+        if hours > 23 || minutes > 59 {
+            return None;
+        }
+        sign * (hours * 60 + minutes)
     };
     // Days of the civil calendar, counted from March.
     let (year, month) = if month > 2 {
@@ -383,6 +391,16 @@ mod tests {
             ("2024-13-01T00:00:00Z", None),
             ("2024-01-01 00:00:00Z", None),
             ("2024-01-01T00:00:00", None),
+            ("2024-01-01T00:00:00+23:59", Some(1_703_980_860)),
+            ("2024-01-01T00:00:00+24:00", None),
+            ("2024-01-01T00:00:00-00:60", None),
+            ("2024-01-01T00:00:00+1:00", None),
+            ("2024-01-01T00:00:00+0100", None),
+            ("2024-01-01T00:00:00+\u{e9}:00", None),
+            ("2024-01-01T00:00:00+9223372036854775807:00", None),
+            ("2024-01-01T00:00:00-00:-9223372036854775808", None),
+            ("9999-12-31T23:59:60-23:59", Some(253_402_387_140)),
+            ("0000-01-01T00:00:00+23:59", Some(-62_167_305_540)),
             ("", None),
         ] {
             assert_eq!(moment(text), seconds, "{text}");
