@@ -16,7 +16,7 @@ mod forward;
 mod outbound;
 pub mod route;
 pub mod submit;
-mod trace;
+pub mod trace;
 
 use std::sync::Arc;
 

@@ -97,7 +97,7 @@ fn protocol(arrival: &Arrival) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::super::{Envelope, Path};
     use super::*;
     use crate::auth::Identity;
@@ -106,7 +106,8 @@ mod tests {
     use smtp::parameters::Recipient;
     use store::AccountId;
 
-    fn arrival() -> Arrival {
+    /// A message of nothing for one reader.
+    pub fn arrival() -> Arrival {
         Arrival {
             kind: Kind::Reception,
             peer: Peer {

@@ -1,14 +1,15 @@
 //! Reports of others that arrive as mail. A message that looks like one and came to an address that the domain's records
 //! name is read beside its delivery, which it neither delays nor changes.
 //!
-//! Limits: one report is read at a time, [`SIZE`] of mail, [`extract::LIMIT`] of report, [`ENTRIES`].
+//! Limits: one report is read at a time and [`WAITING`] are kept in memory for it, [`SIZE`] of mail, [`extract::LIMIT`] of
+//! report, [`ENTRIES`].
 
 use mail_auth::report::DmarcResult;
 use mail_auth::report::Report;
 use mail_auth::report::tlsrpt::{ResultType, TlsReport};
 use serde_json::{Value, json};
 use store::{NewReport, ReportRow};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::extract::{self, Kind};
 use crate::pipeline::Arrival;
@@ -24,15 +25,25 @@ const ENTRIES: usize = 50_000;
 /// Reports being read.
 static TURN: Semaphore = Semaphore::const_new(1);
 
+/// Copies of messages that are looked at. Anybody can send what looks like a report, and each copy waits for the DNS: this
+/// bounds them to 80 MiB. What comes beyond is delivered like all mail, and its report left unread.
+static WAITING: Semaphore = Semaphore::const_new(8);
+
 /// A message that may hold a report.
 #[derive(Debug)]
 pub struct Candidate {
     raw: Vec<u8>,
     recipients: Vec<String>,
+    /// Its place among those that wait.
+    _place: SemaphorePermit<'static>,
 }
 
-/// Whether a message looks like a report; a copy of it, then.
+/// Whether a message looks like a report; a copy of it, then, while there are not too many.
 pub fn candidate(arrival: &Arrival) -> Option<Candidate> {
+    candidate_among(&WAITING, arrival)
+}
+
+fn candidate_among(waiting: &'static Semaphore, arrival: &Arrival) -> Option<Candidate> {
     let raw = &arrival.message;
     if raw.len() > SIZE {
         return None;
@@ -48,14 +59,22 @@ pub fn candidate(arrival: &Arrival) -> Option<Candidate> {
                     .windows(14)
                     .any(|window| window == b"report domain:"))
     });
+    if !looks {
+        return None;
+    }
+    let Ok(place) = waiting.try_acquire() else {
+        tracing::info!("too many reports at once: one is delivered and not read");
+        return None;
+    };
     let recipients = arrival.recipients.iter();
-    looks.then(|| Candidate {
+    Some(Candidate {
         raw: raw.clone(),
         // One report goes to one address.
         recipients: recipients
             .take(5)
             .map(|path| path.address.clone())
             .collect(),
+        _place: place,
     })
 }
 
@@ -366,6 +385,20 @@ mod tests {
             "{\"policy\":{}},".repeat(1_000_000)
         );
         assert!(tls(json.as_bytes()).unwrap_err().contains("too many"));
+    }
+
+    /// Anybody can send what looks like a report, as often as they like: copies wait for the DNS, and memory is bounded.
+    #[test]
+    fn copies_that_wait_are_few() {
+        static WAITING: Semaphore = Semaphore::const_new(2);
+        let mut arrival = crate::pipeline::trace::tests::arrival();
+        arrival.message = b"Subject: lunch\r\n\r\n".to_vec();
+        assert!(candidate_among(&WAITING, &arrival).is_none());
+        arrival.message = b"Subject: Report Domain: example.test\r\n\r\n".to_vec();
+        let waiting = [(); 2].map(|()| candidate_among(&WAITING, &arrival).unwrap());
+        assert!(candidate_among(&WAITING, &arrival).is_none());
+        drop(waiting);
+        assert!(candidate_among(&WAITING, &arrival).is_some());
     }
 
     /// Reports as they are sent in the world, where the samples are at hand.
