@@ -145,6 +145,8 @@ impl Keeper {
     /// Starts the thread. It looks through all accounts first.
     pub fn start(store: Store) -> std::io::Result<Keeper> {
         let todo = Arc::new(Todo::default());
+        // Before the thread runs, or whoever waits meanwhile would believe that all is done.
+        todo.lock().working = true;
         let worker = Worker {
             store: store.clone(),
             todo: Arc::clone(&todo),
@@ -200,7 +202,6 @@ impl Worker {
     fn run(mut self) {
         // Serving comes first. On Linux the value is the thread's own; where it is refused nothing is lost.
         let _ = rustix::process::setpriority_process(None, NICENESS);
-        self.todo.lock().working = true;
         match self.store.read(|snapshot| snapshot.search_accounts()) {
             Ok(accounts) => self.todo.lock().accounts.extend(accounts),
             Err(error) => tracing::warn!(%error, "the search index cannot be looked at"),
