@@ -99,11 +99,12 @@ fn every_cited_section_exists() {
     for ((document, section), path) in cited() {
         let sections = known.entry(document).or_insert_with(|| {
             let text = std::fs::read_to_string(texts.join(format!("rfc{document}.md"))).ok()?;
-            Some(sections(&text))
+            // Something else may lie under the name: a page that says that there is nothing.
+            let is_it = text.contains(&document.to_string()) && text.contains("Introduction");
+            is_it.then(|| sections(&text))
         });
-        // A document whose text is not at hand, or is something else under its name, cannot be checked.
-        let text = sections.as_ref().filter(|s| s.contains("1"));
-        if text.is_some_and(|s| !s.contains(&section)) {
+        // A document whose text is not at hand cannot be checked.
+        if sections.as_ref().is_some_and(|s| !s.contains(&section)) {
             wrong.push(format!("{}: RFC {document} §{section}", path.display()));
         }
     }
