@@ -33,7 +33,7 @@ use crate::config::{Config, Route, route};
 use crate::shared::Shared;
 
 /// How long a try may take in all. Longer than any single wait of RFC 5321 §4.5.3.2, so that a slow server is not a dead one.
-const PATIENCE: Duration = Duration::from_secs(30 * 60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30 * 60);
 
 /// Addresses tried: each may cost the patience of a connection.
 const ADDRESSES: usize = 10;

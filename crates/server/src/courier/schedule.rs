@@ -23,6 +23,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::attempt::PATIENCE;
 use super::destination::{Destination, SLOW, Sign};
 use super::settle::{self, Tried};
 use super::{Attempt, Job, JobRecipient, Outcome, attempt};
@@ -39,11 +40,14 @@ const AT_ONCE: usize = 64;
 /// message needs it.
 const MEMORY: u64 = 64 << 20;
 
-/// The longest attempt: above all the timeouts that RFC 5321 §4.5.3.2 asks for on one connection, then it is cut.
-const ATTEMPT: Duration = Duration::from_secs(1_800);
+/// When an attempt is cut from outside. Only one that hangs: an attempt ends itself at [`PATIENCE`] and tells what it came
+/// to, while a cut one forgets who has the message already, and they would get it again.
+const ATTEMPT: Duration = Duration::from_secs(PATIENCE.as_secs() + 60);
 
 /// How long a lease lasts for other nodes. Ours last as long as we do.
 const LEASE: Timestamp = 3_600;
+
+const _: () = assert!(PATIENCE.as_secs() < ATTEMPT.as_secs() && ATTEMPT.as_secs() < LEASE as u64);
 
 /// Messages of which time asks something, handled in one go.
 const ATTENTION: usize = 50;
