@@ -201,6 +201,7 @@ impl Scene {
         let turn = Turn {
             domain: "x.example".into(),
             after: -1,
+            from: None,
             messages: 100,
         };
         let leased = store

@@ -54,9 +54,21 @@ fn enqueue(store: &Store, envelope: QueuedEnvelope, recipients: &[&str]) -> Queu
 }
 
 fn lease(store: &Store, owner: &'static str, domain: &str, messages: usize, after: i64) -> Taken {
+    lease_from(store, owner, domain, messages, after, None)
+}
+
+fn lease_from(
+    store: &Store,
+    owner: &'static str,
+    domain: &str,
+    messages: usize,
+    after: i64,
+    from: Option<(i64, i64)>,
+) -> Taken {
     let turn = Turn {
         domain: domain.into(),
         after,
+        from,
         messages,
     };
     store
@@ -273,6 +285,67 @@ fn priority_first_then_turn_by_turn_between_senders() {
     let rest = lease(&store, "me", "x.example", 100, after);
     assert_eq!(rest.leased.len(), 18);
     assert_eq!(rest.next, Some((-5, LEASE)).or(rest.next));
+}
+
+/// However many senders wait for another time before it, in its own lane and in more urgent ones: who is due gets a turn.
+#[test]
+fn nobody_is_forgotten_behind_many_senders_who_wait() {
+    let store = Checked::new();
+    let content = store
+        .ingest(&BodyMeta::default(), &[b"Subject: x\r\n\r\nbody\r\n"])
+        .unwrap();
+    // 300 in each of two lanes, all of them later; of the others, whoever is due stands in front, amid and at the end.
+    let queue = move |tx: &mut Tx<'_>, sender: i64, priority, release_at| {
+        let envelope = QueuedEnvelope {
+            priority,
+            release_at,
+            ..envelope(Some(AccountId(sender)))
+        };
+        tx.enqueue(&content, &envelope, &[to("u@x.example")])
+    };
+    let due = [(0, 150), (-4, 1_001), (-4, 1_290), (-4, 1_450)];
+    let mut ids: Vec<QueueId> = store
+        .write(move |tx| {
+            for sender in 1..=300 {
+                queue(tx, sender, 0, NOW + 9_000)?;
+                queue(tx, 1_000 + sender, -4, NOW + 9_000)?;
+            }
+            let due = due.into_iter();
+            due.map(|(priority, sender)| queue(tx, sender, priority, NOW))
+                .collect()
+        })
+        .unwrap();
+    for begin in [-1, 0, 200, 1_200, 5_000] {
+        let (mut after, mut from) = (begin, None);
+        let mut taken = Vec::new();
+        let mut rounds = 0;
+        while taken.len() < ids.len() {
+            let some = lease_from(&store, "me", "x.example", 10, after, from);
+            (after, from) = (some.after, some.stopped);
+            let next = some.next.map(|(_, at)| at);
+            assert!(next.is_some_and(|at| at <= NOW + 1), "{begin}: {some:?}");
+            taken.extend(some.leased);
+            rounds += 1;
+            assert!(rounds < 20, "{begin}: {taken:?}");
+        }
+        assert_eq!(taken[0].queue, ids[0], "the urgent one first");
+        let mut all: Vec<QueueId> = taken.iter().map(|leased| leased.queue).collect();
+        all.sort();
+        ids.sort();
+        assert_eq!(all, ids, "{begin}");
+        // The end of the pass.
+        while let Some(stopped) = from {
+            let rest = lease_from(&store, "me", "x.example", 10, after, Some(stopped));
+            assert!(rest.leased.is_empty());
+            from = rest.stopped;
+        }
+        store.write(|tx| tx.take_back("another")).unwrap();
+    }
+    // Their senders are no accounts.
+    let everything = QueueFilter::default();
+    store
+        .write(move |tx| tx.change_queue(&everything, QueueChange::Remove, None, 1_000))
+        .unwrap();
 }
 
 #[test]

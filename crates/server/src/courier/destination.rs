@@ -48,6 +48,8 @@ pub(super) struct Destination {
     not_before: Timestamp,
     /// Whose turn it was last.
     pub(super) after: i64,
+    /// Where the last look for somebody due stopped.
+    pub(super) from: Option<(i64, i64)>,
     /// The lane and time of who is due next, as far as is known.
     pub(super) next: Option<(i8, Timestamp)>,
     /// Attempts begun in the minute since this time.
@@ -63,6 +65,7 @@ impl Default for Destination {
             slow: false,
             not_before: 0,
             after: -1,
+            from: None,
             next: None,
             begun: (0, 0),
         }

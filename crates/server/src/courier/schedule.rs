@@ -365,6 +365,7 @@ impl Scheduler {
         for ((domain, _), taken) in turns.into_iter().zip(taken) {
             if let Some(destination) = self.destinations.get_mut(&domain) {
                 destination.after = taken.after;
+                destination.from = taken.stopped;
                 destination.next = taken.next;
             }
             for leased in taken.leased {
@@ -420,6 +421,7 @@ impl Scheduler {
             let turn = Turn {
                 domain: domain.to_string(),
                 after: destination.after,
+                from: destination.from,
                 messages,
             };
             turns.push((domain, turn));

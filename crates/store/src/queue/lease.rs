@@ -17,6 +17,8 @@ pub struct Turn {
     pub domain: String,
     /// Whose turn it was last; -1 at the beginning.
     pub after: i64,
+    /// Where the last look stopped ([`Taken::stopped`]).
+    pub from: Option<(i64, i64)>,
     /// Messages wanted.
     pub messages: usize,
 }
@@ -28,6 +30,8 @@ pub struct Taken {
     pub leased: Vec<Leased>,
     /// Whose turn it was: [`Turn::after`] of the next lease.
     pub after: i64,
+    /// The lane and sender at which looking stopped because so many have nothing due: [`Turn::from`] of the next lease.
+    pub stopped: Option<(i64, i64)>,
     /// When, in the most urgent lane, somebody else is due for the destination; None when nobody waits.
     pub next: Option<(i8, Timestamp)>,
 }
@@ -77,20 +81,30 @@ impl Snapshot<'_> {
     }
 
     /// The message whose turn it is for a destination, and its sender: the most urgent lane first, in it the senders behind
-    /// `after` and then the others.
+    /// `after` and then the others. `from` is the lane and sender behind which to go on with a look that stopped.
     fn whose_turn(
         &self,
         ask: &Ask<'_>,
         after: i64,
+        from: Option<(i64, i64)>,
         probes: &mut usize,
-    ) -> Result<Option<(QueueId, i64, i8)>> {
-        let mut lane = i64::MIN;
+    ) -> Result<Look> {
+        let mut lane = from.map_or(i64::MIN, |(lane, _)| lane.saturating_sub(1));
         while let Some(next) = self.next_lane(ask.domain, lane)? {
             lane = next;
-            for (mut from, to) in [(after, i64::MAX), (i64::MIN, after)] {
+            let seen = from
+                .filter(|(stopped, _)| *stopped == lane)
+                .map(|(_, sender)| sender);
+            let ranges = match seen {
+                None => [(after, i64::MAX), (i64::MIN, after)],
+                Some(sender) if sender >= after => [(sender, i64::MAX), (i64::MIN, after)],
+                // The senders behind `after` have been looked at.
+                Some(sender) => [(i64::MAX, i64::MAX), (sender, after)],
+            };
+            for (mut from, to) in ranges {
                 while let Some(sender) = self.next_sender(ask.domain, lane, from, to)? {
                     if *probes == 0 {
-                        return Ok(None);
+                        return Ok(Look::Stopped(lane, from));
                     }
                     *probes = probes.saturating_sub(1);
                     let sql = "SELECT queue_id FROM queue_recipient WHERE domain = $1 AND lane = $2 AND sender = $3 \
@@ -101,13 +115,13 @@ impl Snapshot<'_> {
                         |row| Ok(QueueId(row.int(0)?)),
                     )?;
                     if let Some(found) = found {
-                        return Ok(Some((found, sender, lane as i8)));
+                        return Ok(Look::Found(found, sender, lane as i8));
                     }
                     from = sender;
                 }
             }
         }
-        Ok(None)
+        Ok(Look::Nobody)
     }
 
     /// The earliest time behind now at which somebody of a destination is due. A lease counts with its end.
@@ -154,6 +168,16 @@ impl Snapshot<'_> {
     }
 }
 
+/// What a look for somebody due came to.
+enum Look {
+    /// A message, its sender, its lane.
+    Found(QueueId, i64, i8),
+    /// Nobody is due.
+    Nobody,
+    /// There are more than are looked at in one go: the lane, and the sender behind whom they begin.
+    Stopped(i64, i64),
+}
+
 /// Who asks, for what, when.
 struct Ask<'a> {
     domain: &'a str,
@@ -175,10 +199,22 @@ impl Tx<'_> {
         };
         let mut probes = PROBES;
         let mut urgent = 0;
+        let mut from = turn.from;
         while taken.leased.len() < turn.messages {
-            let Some((id, sender, lane)) = self.whose_turn(&ask, taken.after, &mut probes)? else {
-                taken.next = self.due_later(&ask, &mut PROBES.clone())?;
-                return Ok(taken);
+            let look = self.whose_turn(&ask, taken.after, from.take(), &mut probes)?;
+            let (id, sender, lane) = match look {
+                Look::Found(id, sender, lane) => (id, sender, lane),
+                Look::Nobody => {
+                    taken.next = self.due_later(&ask, &mut PROBES.clone())?;
+                    return Ok(taken);
+                }
+                Look::Stopped(lane, sender) => {
+                    taken.stopped = Some((lane, sender));
+                    // So many who wait for another time must not keep the writer busy.
+                    let pause = Timestamp::from(taken.leased.is_empty());
+                    taken.next = Some((lane as i8, self.now.saturating_add(pause)));
+                    return Ok(taken);
+                }
             };
             taken.after = sender;
             urgent = lane;
