@@ -12,7 +12,7 @@
 //! | nothing | TLS if it is offered and comes up, else the clear |
 //!
 //! DANE goes before MTA-STS (RFC 8461 §2). `REQUIRETLS` turns the last rows into refusals (RFC 8689 §4.2.1);
-//! `TLS-Required: No` keeps the demand and drops the consequence (RFC 8689 §4.2.2).
+//! `TLS-Required: No` drops every consequence: TLS is only used where it comes up (RFC 8689 §4.2.2).
 //!
 //! Invariant: [`Protection::tls`] is decided before the first octet; nothing a peer says later weakens it.
 
@@ -140,8 +140,10 @@ pub(super) fn decide(
     roots: impl Fn() -> Arc<RootCertStore>,
 ) -> Result<Protection, Unfit> {
     let names = || Proof::Names(vec![host.name.clone()], roots());
+    // RFC 8689 §4.2.2: then what TLSA records and MTA-STS policies demand is ignored, and a host is used all the same.
+    let waived = wish.optional && !wish.require;
     let mut protection = match dane {
-        Err(error) => {
+        Err(error) if !waived => {
             return Err(Unfit {
                 permanent: false,
                 status: "4.3",
@@ -154,14 +156,14 @@ pub(super) fn decide(
             });
         }
         Ok(Dane::Records(records, base)) => by_dane(destination, records, base),
-        Ok(Dane::None) => match sts {
-            Some(policy) if policy.mode != Mode::None => by_sts(host, policy, names)?,
+        Ok(Dane::None) | Err(_) => match sts {
+            Some(policy) if policy.mode != Mode::None => by_sts(host, policy, names, waived)?,
             _ => opportunistic(destination, host),
         },
     };
     if wish.require {
         required(&mut protection, destination, host, sts, names)?;
-    } else if wish.optional && protection.tls == Tls::Must {
+    } else if waived && protection.tls == Tls::Must {
         protection.tls = Tls::IfOffered;
         protection.enforce = false;
         protection.why += "; not insisted on, because the message says TLS-Required: No";
@@ -219,10 +221,15 @@ fn in_words(record: &Tlsa) -> String {
     format!("{usage} {selector} {matching} {data}")
 }
 
-fn by_sts(host: &Host, policy: &Policy, names: impl Fn() -> Proof) -> Result<Protection, Unfit> {
+fn by_sts(
+    host: &Host,
+    policy: &Policy,
+    names: impl Fn() -> Proof,
+    waived: bool,
+) -> Result<Protection, Unfit> {
     let enforce = policy.mode == Mode::Enforce;
     let listed = policy.lists(&host.name);
-    if !listed && enforce {
+    if !listed && enforce && !waived {
         return Err(Unfit {
             permanent: false,
             status: "7.5",
@@ -535,6 +542,32 @@ mod tests {
             decided(MX, Ok(Dane::None), Some(Mode::Enforce), optional),
             Ok((Tls::IfOffered, false, _))
         ));
+        // Nor does a lookup that fails keep the message from a host, or that no policy lists it.
+        for error in [Error::Bogus, Error::Temporary("x".to_owned())] {
+            for sts in [None, Some(Mode::Enforce)] {
+                assert!(matches!(
+                    decided(MX, Err(error.clone()), sts, optional),
+                    Ok((Tls::IfOffered, false, _))
+                ));
+            }
+        }
+        let mut other = policy(Mode::Enforce);
+        other.mx = vec!["mx.other.test".to_owned()];
+        let decided = |wish| {
+            let roots = || Arc::new(RootCertStore::empty());
+            let none = Ok(Dane::None);
+            let (to, host) = (destination(INSECURE), host(false, None));
+            decide(&to, &host, &none, Some(&other), wish, roots)
+                .map(|made| (made.tls, made.enforce))
+                .map_err(|unfit| unfit.status)
+        };
+        assert_eq!(decided(optional), Ok((Tls::IfOffered, false)));
+        // RFC 8689 §4.1: REQUIRETLS counts more.
+        let both = Wish {
+            require: true,
+            optional: true,
+        };
+        assert_eq!(decided(both), Err("7.5"));
     }
 
     #[test]
