@@ -7,21 +7,30 @@
 use std::sync::Arc;
 
 use smtp::address::{ForwardPath, Mailbox, ReversePath};
-use smtp::parameters::{Notify, Original, Recipient, ValidSince};
+use smtp::parameters::{Body, ByMode, Notify, Original, Recipient, Return, ValidSince};
 use smtp::reply::{self, Reply};
 use smtp::server::Kind;
+use store::{BodyKind, DeliverByMode, Ret};
 
 use super::{Attempt, Job, JobRecipient, Outcome};
 use crate::filter::Aside;
+use crate::pipeline::envelope::DeliverBy;
 use crate::pipeline::{self, Arrival, Envelope, Path, route};
 use crate::shared::Shared;
+use crate::smtp::refusal;
 use crate::stream::Peer;
 
 /// One attempt per recipient where the domain is ours; None where it is not.
 pub(super) async fn deliver(shared: &Arc<Shared>, job: &Job) -> Option<Vec<Attempt>> {
-    let ours = shared.db.glance(|snapshot| snapshot.domain(&job.domain));
-    if !matches!(ours, Ok(Some(_))) {
-        return None;
+    match shared.db.glance(|snapshot| snapshot.domain(&job.domain)) {
+        Ok(Some(_)) => {}
+        Ok(None) => return None,
+        // Whose the domain is cannot be seen now. Elsewhere its mail would be refused for good.
+        Err(error) => {
+            let why = refusal::reply(&error);
+            let each = job.recipients.iter();
+            return Some(each.map(|_| attempt(shared, Err(why.clone()))).collect());
+        }
     }
     let bounce = job.envelope.reverse_path.is_empty();
     let mut paths = Vec::new();
@@ -90,18 +99,47 @@ async fn place(shared: &Arc<Shared>, job: &Job, paths: Vec<Path>) -> Vec<Result<
         smtputf8: job.envelope.smtputf8,
         submitter: None,
         from,
-        envelope: Envelope {
-            envid: job.envelope.envid.clone(),
-            priority: job.envelope.priority,
-            queued: Some(job.queue),
-            ..Envelope::default()
-        },
+        envelope: envelope(job),
         recipients: paths,
         message: job.message.to_vec(),
     };
     match pipeline::receive(shared, arrival, &mut Aside::default()).await {
         Ok(delivered) => delivered.verdicts,
         Err(reply) => vec![Err(reply); count],
+    }
+}
+
+/// What the sender asked for holds as well where an alias here leads elsewhere.
+fn envelope(job: &Job) -> Envelope {
+    let asked = &job.envelope;
+    Envelope {
+        envid: asked.envid.clone(),
+        ret: asked.ret.map(|ret| match ret {
+            Ret::Full => Return::Full,
+            Ret::Headers => Return::Headers,
+        }),
+        body: match asked.body {
+            BodyKind::SevenBit => Body::SevenBit,
+            BodyKind::EightBit => Body::EightBitMime,
+            BodyKind::Binary => Body::BinaryMime,
+        },
+        deliver_by: asked.deliver_by.map(|by| DeliverBy {
+            at: by.at,
+            mode: match by.mode {
+                DeliverByMode::Notify => ByMode::Notify,
+                DeliverByMode::Return => ByMode::Return,
+            },
+            trace: by.trace,
+        }),
+        // It has been released.
+        release_at: None,
+        hold: None,
+        priority: asked.priority,
+        require_tls: asked.require_tls,
+        tls_optional: asked.tls_optional,
+        auth: asked.auth.clone(),
+        solicit: Vec::new(),
+        queued: Some(job.queue),
     }
 }
 

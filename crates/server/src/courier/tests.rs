@@ -780,6 +780,55 @@ async fn messages_that_require_tls() {
     assert_eq!(told(&world.one(&job).await), ("delivered", ""));
 }
 
+/// What came from the queue for an alias here and goes elsewhere is protected as its sender asked.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_alias_leads_elsewhere_keeps_its_wishes() {
+    let world = World::new(1, "");
+    let db = &world.shared.db;
+    let set_up = db.write(|tx| {
+        tx.add_domain("there.test")?;
+        tx.set_alias("b@there.test", &["c@elsewhere.test".to_owned()])
+    });
+    set_up.await.unwrap();
+    let mut job = simple();
+    let deliver_by = Some(store::DeliverBy {
+        at: world.shared.timestamp() + 3_600,
+        mode: store::DeliverByMode::Notify,
+        trace: true,
+    });
+    job.envelope.require_tls = true;
+    job.envelope.ret = Some(store::Ret::Headers);
+    job.envelope.deliver_by = deliver_by;
+    job.envelope.auth = Some("a@here.test".to_owned());
+    assert_eq!(told(&world.one(&job).await), ("delivered", ""));
+    let turn = store::Turn {
+        domain: "elsewhere.test".to_owned(),
+        after: -1,
+        from: None,
+        messages: 9,
+    };
+    let taken = db.write(move |tx| tx.lease("test", i64::MAX, &turn));
+    let onward = taken.await.unwrap().leased.remove(0).envelope;
+    assert!(onward.require_tls);
+    assert_eq!(onward.body, BodyKind::EightBit);
+    assert_eq!(onward.ret, job.envelope.ret);
+    assert_eq!(onward.deliver_by, deliver_by);
+    assert_eq!(onward.auth, job.envelope.auth);
+}
+
+/// While it cannot be seen whose a domain is, its mail waits.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_cannot_be_read_loses_nothing() {
+    let world = World::new(1, "");
+    world.dns.mx("there.test", &[(0, ".")]);
+    assert_eq!(told(&world.one(&simple()).await), ("failed", "5.1.10"));
+    world.shared.db.store().close();
+    let (kind, status) = ("deferred", "4.");
+    let one = world.one(&simple()).await;
+    let (said, with) = told(&one);
+    assert!(said == kind && with.starts_with(status), "{one:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_route_with_tls_and_password() {
     let identity = Identity::named(&["relay.test"]).unwrap();
