@@ -272,7 +272,8 @@ fn own_domain(shared: &Shared, to: &str) -> store::Result<String> {
 }
 
 impl Report {
-    /// Puts it into the mailboxes of its reader, or into the queue. Who cannot be reached is not told; nobody is told of that.
+    /// Puts it into the mailboxes of its reader, or into the queue, where it also waits for room in a mailbox that is full.
+    /// Who cannot be reached is not told; nobody is told of that.
     pub fn place(&self, tx: &mut Tx<'_>) -> store::Result<()> {
         let (accounts, remote) = match tx.resolve(&self.to) {
             Ok(Resolution::Local { accounts, remote }) => (accounts, remote),
@@ -286,18 +287,7 @@ impl Report {
             }
             Err(error) => return Err(error),
         };
-        let remote: Vec<NewRecipient> = remote
-            .into_iter()
-            .filter_map(|address| {
-                Some(NewRecipient {
-                    domain: destination_of(&address)?,
-                    address,
-                    original: None,
-                    notify: NotifyOn::NEVER,
-                    rrvs: None,
-                })
-            })
-            .collect();
+        let mut remote: Vec<NewRecipient> = remote.into_iter().filter_map(recipient).collect();
         if accounts.is_empty() && remote.is_empty() {
             tracing::warn!(id = self.envelope.trace_id, to = ?self.to, "there is nobody to notify");
         }
@@ -314,9 +304,22 @@ impl Report {
                     })
                     .collect(),
             };
-            for outcome in tx.deliver(&delivery)? {
-                if let Err(error) = outcome {
-                    tracing::warn!(id = self.envelope.trace_id, to = ?self.to, %error, "a notification was not delivered");
+            let outcomes = tx.deliver(&delivery)?;
+            for (resolved, outcome) in accounts.iter().zip(outcomes) {
+                let Err(error) = outcome else {
+                    continue;
+                };
+                let waiting = match error {
+                    // By the account's own address: the others of an alias have theirs.
+                    Error::OverQuota => tx.account_by_id(resolved.account)?,
+                    _ => None,
+                };
+                match waiting.and_then(|account| recipient(account.address)) {
+                    Some(account) => remote.push(account),
+                    None => tracing::warn!(
+                        id = self.envelope.trace_id, to = ?self.to, %error,
+                        "a notification was not delivered"
+                    ),
                 }
             }
         }
@@ -325,6 +328,16 @@ impl Report {
         }
         Ok(())
     }
+}
+
+fn recipient(address: String) -> Option<NewRecipient> {
+    Some(NewRecipient {
+        domain: destination_of(&address)?,
+        address,
+        original: None,
+        notify: NotifyOn::NEVER,
+        rrvs: None,
+    })
 }
 
 fn is_own(tx: &Tx<'_>, address: &str) -> store::Result<bool> {

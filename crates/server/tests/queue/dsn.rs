@@ -259,6 +259,35 @@ fn a41_no_notification_of_a_notification() {
     assert!(sink.messages().is_empty());
 }
 
+/// Who has no room learns of it when there is room again.
+#[test]
+fn a_notification_waits_for_room() {
+    let sink = Sink::new()
+        .reply("RCPT", "550 5.1.1 nobody")
+        .start()
+        .expect("sink");
+    let builder = sending_to(&sink)
+        .setting("queue.retry", "\"1s\"")
+        .setting("queue.retry_most", "\"1s\"");
+    let server = started(builder);
+    server.set_quota(ALICE, 1).expect("quota");
+    let mut smtp = logged_in(&server, ALICE);
+    let from = "<alice@example.test>";
+    transaction(&mut smtp, from, &["<u@x.example>"], &message("lost"));
+    let waits = |list: &[Value]| {
+        let to = |one: &Value| one.pointer("/recipients/0/address") == Some(&ALICE.into());
+        list.len() == 1 && to(&list[0]) && list[0].pointer("/recipients/0/last/status").is_some()
+    };
+    let list = until(&server, "a notification that waits", waits);
+    assert_eq!(list[0]["recipients"][0]["last"]["status"], "4.2.2");
+    server.set_quota(ALICE, 1 << 20).expect("quota");
+    let mail = inbox(&server, ALICE, 1);
+    empty(&server);
+    let report = status(&mail[0]);
+    assert_eq!(only(&report).final_recipient, "u@x.example");
+    assert_eq!(count(&server, ALICE), 1);
+}
+
 /// A40: whoever is only named in an envelope gets no mail because of it.
 #[test]
 fn a40_backscatter() {
