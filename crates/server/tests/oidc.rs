@@ -285,3 +285,19 @@ fn an_issuer_that_does_not_answer_is_temporary() {
     let command = format!("AUTH OAUTHBEARER {}", bearer("alice@example.test", &token));
     submission(&server, &command, 454);
 }
+
+/// Nor is it asked again by each login: they would wait for it one behind the other.
+#[test]
+fn an_issuer_that_failed_is_left_alone_for_a_while() {
+    let issuer = Issuer::start();
+    let pair = issuer.key("one");
+    // There it answers with what is no key set.
+    let url = format!("\"{}/nothing\"", issuer.url);
+    let server = server(&issuer, &[("auth.oidc.jwks", &url)]);
+    let token = issuer.token(&pair, "one", "alice@example.test");
+    let command = format!("AUTH OAUTHBEARER {}", bearer("alice@example.test", &token));
+    for _ in 0..3 {
+        submission(&server, &command, 454);
+    }
+    assert_eq!(issuer.asked("/nothing"), 1);
+}

@@ -8,7 +8,7 @@
 //!
 //! Limits: [`ANSWER`], [`KEEP`], [`AGAIN`].
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -32,16 +32,26 @@ const ANSWER: Limits = Limits {
 /// How long keys are believed without asking again.
 const KEEP: Duration = Duration::from_secs(3_600);
 
-/// How long before they are fetched again for a token whose key is not among them: whoever sends such tokens shall not
-/// make us ask each time.
+/// How long before they are fetched again for a token whose key is not among them, or after a fetch that failed: whoever
+/// sends such tokens shall not make us ask each time, nor shall each login wait for an issuer that is silent.
 const AGAIN: Duration = Duration::from_secs(60);
 
 /// The issuer's keys, and the web to fetch them from.
 #[derive(Default)]
 pub(super) struct Tokens {
     http: Option<Http>,
-    /// Held while fetching, so that many logins fetch once.
-    keys: Mutex<Option<Known>>,
+    /// The keys; never locked for longer than a copy takes.
+    known: RwLock<Option<Known>>,
+    /// Held while fetching, so that many logins fetch once. Who has keys that do for his token does not wait for it.
+    failed: Mutex<Option<Failed>>,
+}
+
+/// The last fetch, if it came to nothing.
+struct Failed {
+    /// From there.
+    issuer: String,
+    at: Instant,
+    why: String,
 }
 
 #[derive(Clone)]
@@ -197,32 +207,87 @@ impl Tokens {
 
     /// The issuer's keys, with the one the token asks for if there is such a key.
     async fn keys(&self, http: &Http, oidc: &Oidc, token: &str) -> Result<Arc<KeySet>, Trouble> {
-        let mut known = self.keys.lock().await;
-        if let Some(known) = known.as_ref().filter(|known| known.issuer == oidc.issuer) {
-            let age = known.fetched.elapsed();
-            if age < AGAIN || (age < KEEP && known.keys.has_key_for(token)) {
-                return Ok(Arc::clone(&known.keys));
-            }
+        let known = self.known(&oidc.issuer);
+        let fits = known
+            .as_ref()
+            .is_some_and(|known| known.keys.has_key_for(token));
+        if let Some(known) = &known
+            && known.is_fresh(fits)
+        {
+            return Ok(Arc::clone(&known.keys));
         }
-        match fetch(http, oidc).await {
-            Ok(keys) => {
-                let keys = Arc::new(keys);
-                *known = Some(Known {
-                    issuer: oidc.issuer.clone(),
-                    keys: Arc::clone(&keys),
-                    fetched: Instant::now(),
-                });
-                Ok(keys)
-            }
-            Err(why) => match known.as_mut().filter(|known| known.issuer == oidc.issuer) {
-                // Keys live for weeks: those of an hour ago are better than nobody coming in.
-                Some(known) if known.fetched.elapsed() < KEEP.saturating_mul(24) => {
-                    tracing::warn!(issuer = oidc.issuer, why, "its keys are not renewed");
-                    Ok(Arc::clone(&known.keys))
-                }
-                _ => Err(Trouble::Issuer(why)),
+        let mut failed = match known.filter(|known| fits && known.is_usable()) {
+            Some(known) => match self.failed.try_lock() {
+                Ok(failed) => failed,
+                // Somebody fetches already.
+                Err(_) => return Ok(known.keys),
             },
+            None => self.failed.lock().await,
+        };
+        // What somebody else found out meanwhile is as good.
+        let known = self.known(&oidc.issuer);
+        if let Some(known) = &known
+            && known.is_fresh(known.keys.has_key_for(token))
+        {
+            return Ok(Arc::clone(&known.keys));
         }
+        let silent = failed
+            .as_ref()
+            .filter(|failed| failed.issuer == oidc.issuer && failed.at.elapsed() < AGAIN);
+        let why = match silent {
+            Some(failed) => failed.why.clone(),
+            None => match fetch(http, oidc).await {
+                Ok(keys) => {
+                    *failed = None;
+                    return Ok(self.learn(&oidc.issuer, keys));
+                }
+                Err(why) => {
+                    tracing::warn!(issuer = oidc.issuer, why, "its keys are not renewed");
+                    *failed = Some(Failed {
+                        issuer: oidc.issuer.clone(),
+                        at: Instant::now(),
+                        why: why.clone(),
+                    });
+                    why
+                }
+            },
+        };
+        match known.filter(Known::is_usable) {
+            Some(known) => Ok(known.keys),
+            None => Err(Trouble::Issuer(why)),
+        }
+    }
+
+    fn known(&self, issuer: &str) -> Option<Known> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        known
+            .as_ref()
+            .filter(|known| known.issuer == issuer)
+            .cloned()
+    }
+
+    fn learn(&self, issuer: &str, keys: KeySet) -> Arc<KeySet> {
+        let keys = Arc::new(keys);
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        *known = Some(Known {
+            issuer: issuer.to_owned(),
+            keys: Arc::clone(&keys),
+            fetched: Instant::now(),
+        });
+        keys
+    }
+}
+
+impl Known {
+    /// Whether there is nothing to ask; `fits` says that the token's key is among them.
+    fn is_fresh(&self, fits: bool) -> bool {
+        let age = self.fetched.elapsed();
+        age < AGAIN || (fits && age < KEEP)
+    }
+
+    /// Keys live for weeks: those of an hour ago are better than nobody coming in.
+    fn is_usable(&self) -> bool {
+        self.fetched.elapsed() < KEEP.saturating_mul(24)
     }
 }
 
