@@ -5,7 +5,7 @@ use mime::DateTime;
 use smtp::reply::{self, Reply};
 use store::{AccountId, Sent, Snapshot, Tx};
 
-use super::Arrival;
+use super::{Arrival, Remote};
 use crate::shared::Shared;
 
 /// The limits in force for an account; 0 is none.
@@ -33,7 +33,7 @@ impl Counted {
             .recipients
             .iter()
             .flat_map(|path| &path.remote)
-            .filter(|remote| !remote.alias)
+            .filter(|remote| counts(remote))
             .map(|remote| remote.address.to_lowercase())
             .collect();
         recipients.sort_unstable();
@@ -53,6 +53,12 @@ impl Counted {
     pub(super) fn count(&self, tx: &mut Tx<'_>) -> store::Result<()> {
         tx.count_sent(self.account, &self.recipients)
     }
+}
+
+/// Whether a recipient is elsewhere because our user wants it: where an alias leads is the postmaster's affair, and mail that is
+/// held for somebody here goes nowhere.
+pub fn counts(remote: &Remote) -> bool {
+    !remote.alias && !remote.held
 }
 
 /// Whether the account may send one more message, to these recipients elsewhere.

@@ -23,7 +23,7 @@ pub struct Routed {
     pub remote: Vec<Remote>,
 }
 
-/// An address elsewhere.
+/// An address that is reached through the queue, nearly always one elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remote {
     /// Without angle brackets.
@@ -32,6 +32,8 @@ pub struct Remote {
     pub domain: String,
     /// An alias of ours led there.
     pub alias: bool,
+    /// It is here after all: its mail only waits in the queue until it may be released.
+    pub held: bool,
 }
 
 /// Who is behind `to`, or why mail for it is not taken. With a declared size, accounts that cannot hold it are full. Only
@@ -114,6 +116,7 @@ fn remote(address: String, alias: bool) -> Option<Remote> {
         address,
         domain,
         alias,
+        held: false,
     })
 }
 

@@ -75,7 +75,7 @@ impl Handler {
         let elsewhere = |remote: &[Remote]| -> Vec<String> {
             remote
                 .iter()
-                .filter(|remote| !remote.alias)
+                .filter(|remote| daily::counts(remote))
                 .map(|remote| remote.address.to_lowercase())
                 .collect()
         };
@@ -107,6 +107,7 @@ fn held(to: &ForwardPath, routed: Routed) -> Routed {
                 address,
                 domain,
                 alias: false,
+                held: true,
             }],
         },
         _ => routed,
