@@ -161,6 +161,34 @@ fn recipients_whose_domain_takes_no_mail() {
     assert!(said.iter().any(|line| line.contains("5.1.10")), "{said:?}");
 }
 
+/// A silent DNS costs a client a moment, not one for each recipient.
+#[test]
+fn a_silent_dns_is_waited_for_once() {
+    let server = Server::start().expect("start");
+    server.add_domain("example.test").expect("domain");
+    server.add_account("alice@example.test").expect("account");
+    let mut smtp = server.connect(server.ports().submission).expect("connect");
+    smtp.reply().expect("greeting");
+    smtp.smtp("EHLO client.example", 250).expect("EHLO");
+    smtp.smtp(
+        "AUTH PLAIN AGFsaWNlQGV4YW1wbGUudGVzdABvcGVuLXNlc2FtZQ==",
+        235,
+    )
+    .expect("login");
+    smtp.smtp("MAIL FROM:<alice@example.test>", 250)
+        .expect("MAIL");
+    let began = Instant::now();
+    for number in 0..5 {
+        let domain = format!("silent{number}.example");
+        let silence = testkit::dns::Failure::Silence;
+        server.dns().fail(&domain, Some(silence));
+        smtp.smtp(&format!("RCPT TO:<bob@{domain}>"), 250)
+            .expect("RCPT");
+    }
+    let waited = began.elapsed();
+    assert!(waited < Duration::from_secs(8), "{waited:?}");
+}
+
 /// RFC 4865 §4.2: what is held back reaches nobody before its time, also nobody here; RFC 3461: then its sender is told.
 #[test]
 fn held_messages_wait_for_those_here_too() {
@@ -222,6 +250,45 @@ fn held_messages_wait_for_those_here_too() {
     all.expect("remove");
     let queue = server.cli(&["queue", "list", "--json"]).expect("queue");
     assert!(!queue.contains("bob@example.test"), "{queue}");
+}
+
+/// Mail to colleagues goes to no other server, also where it waits in the queue for its time.
+#[test]
+fn held_messages_to_those_here_count_for_no_daily_limit() {
+    let server = Server::builder()
+        .setting("limits.messages_per_day", "1")
+        .setting("limits.strangers_per_day", "1")
+        .start()
+        .expect("start");
+    server.add_domain("example.test").expect("domain");
+    for user in ["alice", "bob", "carol"] {
+        let address = format!("{user}@example.test");
+        server.add_account(&address).expect("account");
+    }
+    let mut smtp = server.connect(server.ports().submission).expect("connect");
+    smtp.reply().expect("greeting");
+    smtp.smtp("EHLO client.example", 250).expect("EHLO");
+    smtp.smtp(
+        "AUTH PLAIN AGFsaWNlQGV4YW1wbGUudGVzdABvcGVuLXNlc2FtZQ==",
+        235,
+    )
+    .expect("login");
+    for subject in ["one", "two"] {
+        smtp.smtp("MAIL FROM:<alice@example.test> HOLDFOR=86400", 250)
+            .expect("MAIL");
+        for user in ["bob", "carol"] {
+            smtp.smtp(&format!("RCPT TO:<{user}@example.test>"), 250)
+                .expect("RCPT");
+        }
+        smtp.smtp("DATA", 354).expect("DATA");
+        let text = format!("From: alice@example.test\r\nSubject: {subject}\r\n\r\nx\r\n");
+        smtp.send(text.as_bytes()).expect("text");
+        smtp.smtp(".", 250).expect("end");
+    }
+    // The one message that the limit allows is still free.
+    smtp.smtp("MAIL FROM:<alice@example.test>", 250)
+        .expect("MAIL");
+    smtp.smtp("RCPT TO:<dave@[127.0.0.1]>", 250).expect("RCPT");
 }
 
 /// RFC 3030 §3: the octets of a binary part are the same for who reads them.

@@ -1,7 +1,7 @@
 //! Whether a domain can take mail at all, as far as the DNS says: asked of senders, who must be able to take an answer, and of
 //! recipients, so that a user learns of his mistake while he writes (RFC 7505 §4.1).
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use smtp::address::{Domain, ReversePath};
 use smtp::reply::{self, Reply};
@@ -12,8 +12,9 @@ use crate::config;
 use crate::drive::Link;
 use crate::pipeline::route::Routed;
 
-/// How long somebody waits for the DNS at MAIL or RCPT. What it does not tell in time is decided later.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a connection waits for the DNS at all its MAIL and RCPT together: a client with a hundred recipients waits no
+/// longer for a silent DNS than one with a single recipient. What is not told in time is decided later.
+pub(super) const PATIENCE: Duration = Duration::from_secs(3);
 
 /// What the DNS says about a domain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +30,7 @@ enum Takes {
 impl Handler {
     /// A stranger's sender must be able to take an answer (RFC 5321 §4.5.5; RFC 7505 §4.1).
     pub(super) async fn sender_exists(
-        &self,
+        &mut self,
         from: &ReversePath,
         link: &Link<Session>,
     ) -> Result<(), Reply> {
@@ -55,7 +56,7 @@ impl Handler {
 
     /// RFC 7505 §4.1, RFC 7504 §4: 556 where the recipient's domain takes no mail. That it has no servers is left to the
     /// queue, which looks again.
-    pub(super) async fn recipient_takes_mail(&self, routed: &Routed) -> Result<(), Reply> {
+    pub(super) async fn recipient_takes_mail(&mut self, routed: &Routed) -> Result<(), Reply> {
         let config = self.shared.config();
         for remote in routed.remote.iter().filter(|remote| !remote.alias) {
             let routed = config::route(&config.routes, &remote.domain).is_some();
@@ -69,10 +70,13 @@ impl Handler {
         Ok(())
     }
 
-    async fn takes(&self, name: &str) -> Takes {
+    async fn takes(&mut self, name: &str) -> Takes {
         let Some(name) = crate::judge::ascii(name) else {
             return Takes::Nothing;
         };
+        if self.patience_left.is_zero() {
+            return Takes::Mail;
+        }
         let dns = &self.shared.dns;
         let asked = async {
             match dns.mx(&name).await {
@@ -88,7 +92,12 @@ impl Handler {
                 Err(_) => Takes::Mail,
             }
         };
-        let told = tokio::time::timeout(PATIENCE, asked).await;
+        let began = Instant::now();
+        let told = tokio::time::timeout(self.patience_left, asked).await;
+        self.patience_left = match told {
+            Ok(_) => self.patience_left.saturating_sub(began.elapsed()),
+            Err(_) => Duration::ZERO,
+        };
         told.unwrap_or(Takes::Mail)
     }
 }

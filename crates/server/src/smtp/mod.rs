@@ -21,6 +21,7 @@ mod stranger;
 mod xclient;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use smtp::reply::Reply;
 use smtp::server::{Accepted, Config, Event, Kind, Limits, Session};
@@ -136,7 +137,7 @@ impl drive::Session for Session {
         Session::pending(self)
     }
 
-    fn timeout(&self) -> std::time::Duration {
+    fn timeout(&self) -> Duration {
         Session::timeout(self)
     }
 
@@ -185,6 +186,8 @@ struct Handler {
     /// Recipients that nobody has, and those that somebody has, over the whole connection.
     unknown: u32,
     known: u32,
+    /// How long the connection may still wait for the DNS at MAIL and RCPT.
+    patience_left: Duration,
     /// Who looks at messages, and what is known of a stranger.
     aside: Aside,
     stranger: Option<Stranger>,
@@ -208,6 +211,7 @@ impl Handler {
             transaction: None,
             unknown: 0,
             known: 0,
+            patience_left: domain::PATIENCE,
             aside,
             stranger: None,
         }
