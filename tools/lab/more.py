@@ -182,7 +182,10 @@ def reports_sent(w):
                 for part in message.walk():
                     kind, data = part.get_content_type(), part.get_payload(decode=True)
                     if kind == "application/tlsrpt+gzip":
-                        tls = json.loads(gzip.decompress(data))
+                        found = json.loads(gzip.decompress(data))
+                        # Reports to all the other domains come to the same mailbox.
+                        if any(p["policy"]["policy-domain"] == "beta.test" for p in found["policies"]):
+                            tls = found
                     elif kind == "application/gzip":
                         dmarc = gzip.decompress(data).decode()
                     elif kind == "application/zip":
@@ -190,9 +193,8 @@ def reports_sent(w):
                         dmarc = archive.read(archive.namelist()[0]).decode()
             time.sleep(0.5)
     check(tls, "no report about TLS")
-    domains = [p["policy"]["policy-domain"] for p in tls["policies"]]
     good = sum(p["summary"]["total-successful-session-count"] for p in tls["policies"])
-    check("beta.test" in domains and good >= 1, "%s", tls)
+    check(good >= 1, "%s", tls)
     check(dmarc, "no report about DMARC")
     check("<header_from>beta.test</header_from>" in dmarc and w.lab.v4("beta") in dmarc
           or "<header_from>beta.test</header_from>" in dmarc and w.lab.v6("beta") in dmarc, "%s", dmarc)
