@@ -6,22 +6,30 @@
 use std::fmt;
 
 /// A message's unique-id, the same in every session (RFC 1939 §7, UIDL).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct UniqueId {
-    /// Changes when the server cannot keep its numbers; IMAP's UIDVALIDITY.
-    pub validity: u32,
-    /// The message's own number; IMAP's UID.
-    pub uid: u32,
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum UniqueId {
+    /// One of ours.
+    Numbered {
+        /// Changes when the server cannot keep its numbers; IMAP's UIDVALIDITY.
+        validity: u32,
+        /// The message's own number; IMAP's UID.
+        uid: u32,
+    },
+    /// One that the message had on another server: 1 to 70 octets of `!` to `~`.
+    Kept(Box<str>),
 }
 
 impl fmt::Display for UniqueId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.validity, self.uid)
+        match self {
+            UniqueId::Numbered { validity, uid } => write!(f, "{validity}.{uid}"),
+            UniqueId::Kept(id) => f.write_str(id),
+        }
     }
 }
 
 /// A message as the maildrop lists it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
     /// Octets.
     pub size: u64,
@@ -43,10 +51,10 @@ impl Maildrop {
     }
 
     /// The message of a number, unless it is marked. Also its place, counted from 0.
-    pub(crate) fn find(&self, number: u32) -> Option<(usize, Message)> {
+    pub(crate) fn find(&self, number: u32) -> Option<(usize, &Message)> {
         let index = usize::try_from(number).ok()?.checked_sub(1)?;
         let marked = *self.deleted.get(index)?;
-        let message = *self.messages.get(index)?;
+        let message = self.messages.get(index)?;
         (!marked).then_some((index, message))
     }
 
@@ -141,7 +149,7 @@ mod tests {
     fn marks_hide_and_come_off() {
         let message = |uid| Message {
             size: 10,
-            unique_id: UniqueId { validity: 7, uid },
+            unique_id: UniqueId::Numbered { validity: 7, uid },
         };
         let mut maildrop = Maildrop::new(vec![message(1), message(4), message(5)]);
         assert_eq!(

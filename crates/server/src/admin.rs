@@ -370,6 +370,7 @@ mod tests {
             flags: store::Flags::SEEN.0 | 0x80,
             keywords: vec!["$Work".to_owned()],
             received: Some(86_400),
+            pop3_uid: (n == 0).then(|| "from-elsewhere".to_owned()),
         }
     }
 

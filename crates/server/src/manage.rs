@@ -199,6 +199,9 @@ pub struct Append {
     pub keywords: Vec<String>,
     /// Internal date; now when none.
     pub received: Option<Timestamp>,
+    /// The unique-id that POP3 clients know the message by.
+    #[serde(default)]
+    pub pop3_uid: Option<String>,
 }
 
 /// A sealed password as JSON carries it.
@@ -515,7 +518,10 @@ pub fn append(
                         made
                     }
                 };
-                tx.append(id, mailbox.id, &message)?;
+                let placed = tx.append(id, mailbox.id, &message)?;
+                if let Some(unique_id) = &request.pop3_uid {
+                    tx.set_pop3_uid(id, mailbox.id, placed.uid, unique_id)?;
+                }
                 tx.set_setting(&place, Some(request.key.as_bytes()))
             };
             store.write_then(write, done);

@@ -1,7 +1,7 @@
 //! POP3: logins, the maildrop and its messages for [`pop3::server::Session`].
 //!
 //! Owns: the lock of the maildrop from login to QUIT or the end of the connection, and the list of messages taken at
-//! login. The maildrop is INBOX; a unique-id is `UIDVALIDITY.UID`.
+//! login. The maildrop is INBOX; a unique-id is `UIDVALIDITY.UID`, or the one a message had where it was imported from.
 //!
 //! Invariants: messages are removed by QUIT alone, in one durable transaction, before the answer; the lock is given
 //! back before the answer too. What another program removed meanwhile is refused, never sent from what is left of it.
@@ -244,9 +244,12 @@ impl Handler {
         let maildrop = read.map_err(|error| store_refusal(&error, &identity))?;
         let message = |message: &MaildropMessage| Message {
             size: message.size,
-            unique_id: UniqueId {
-                validity: maildrop.uid_validity,
-                uid: message.uid,
+            unique_id: match &message.kept_id {
+                Some(kept) => UniqueId::Kept(kept.clone()),
+                None => UniqueId::Numbered {
+                    validity: maildrop.uid_validity,
+                    uid: message.uid,
+                },
             },
         };
         let messages = maildrop.messages.iter().map(message).collect();
@@ -277,7 +280,7 @@ impl Handler {
         let Some((open, message)) = self
             .open
             .as_ref()
-            .and_then(|open| Some((open, *open.messages.get(index)?)))
+            .and_then(|open| Some((open, open.messages.get(index)?)))
         else {
             link.session.inner.refuse(&reply::NO_SUCH_MESSAGE);
             return Ok(());

@@ -307,6 +307,7 @@ impl Tx<'_> {
             "thread_key",
             "annotation",
             "url_key",
+            "pop3_uid",
             "mailbox",
             "app_password",
             "account_state",

@@ -30,6 +30,7 @@ mod maintain;
 mod message;
 mod pack;
 mod policy;
+mod pop3uid;
 pub mod queue;
 mod quota;
 mod readers;

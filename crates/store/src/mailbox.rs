@@ -178,6 +178,7 @@ impl Tx<'_> {
             "seen",
             "annotation",
             "url_key",
+            "pop3_uid",
             "mailbox",
         ] {
             let sql = format!("DELETE FROM {table} WHERE account_id = $1 AND mailbox_id = $2");

@@ -79,13 +79,14 @@ impl Snapshot<'_> {
         let inbox = self
             .mailbox(account, "INBOX")?
             .ok_or(Error::NotFound("mailbox"))?;
-        let messages = self.sql.rows(
+        let mut messages = self.sql.rows(
             "SELECT e.uid, e.size, b.body_id, b.pack, b.position, b.length, b.size FROM entry e \
              JOIN message m ON m.account_id = e.account_id AND m.message_id = e.message_id \
              JOIN body b ON b.body_id = m.body_id WHERE e.account_id = $1 AND e.mailbox_id = $2 ORDER BY e.uid",
             values![account, inbox.id],
-            |row| Ok(MaildropMessage { uid: row.u32(0)?, size: row.uint(1)?, body: body_ref(row, 2)? }),
+            |row| Ok(MaildropMessage { uid: row.u32(0)?, kept_id: None, size: row.uint(1)?, body: body_ref(row, 2)? }),
         )?;
+        self.kept_pop3_uids(account, &inbox, &mut messages)?;
         Ok(Maildrop {
             mailbox: inbox.id,
             uid_validity: inbox.uid_validity,

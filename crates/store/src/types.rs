@@ -530,7 +530,7 @@ pub struct Copied {
     pub uids: Vec<(u32, u32)>,
 }
 
-/// INBOX as POP3 sees it. UIDL is `uid_validity.uid`.
+/// INBOX as POP3 sees it. UIDL is `uid_validity.uid`, where a message has not brought one along.
 #[derive(Debug, Clone)]
 pub struct Maildrop {
     /// INBOX.
@@ -542,10 +542,12 @@ pub struct Maildrop {
 }
 
 /// A message of a maildrop.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct MaildropMessage {
     /// UID in INBOX.
     pub uid: u32,
+    /// The unique-id it had where it was imported from.
+    pub kept_id: Option<Box<str>>,
     /// Octets.
     pub size: u64,
     /// Where they are.

@@ -251,3 +251,61 @@ fn a_failed_closure_undoes_itself_alone() {
         20
     );
 }
+
+#[test]
+fn unique_ids_from_elsewhere_are_kept_with_their_message() {
+    let store = Checked::new();
+    let a = store.account("a@example.test");
+    let inbox = store.inbox(a);
+    for n in 0..4 {
+        store.add(a, inbox, &message(n), Flags::NONE);
+    }
+    let validity = store.read(|s| s.maildrop(a)).unwrap().uid_validity;
+    let keep = |uid: u32, id: &str| {
+        let id = id.to_owned();
+        store.write(move |tx| tx.set_pop3_uid(a, inbox, uid, &id))
+    };
+    let kept = || {
+        let maildrop = store.read(|s| s.maildrop(a)).unwrap();
+        let messages = maildrop.messages.into_iter();
+        messages
+            .map(|m| m.kept_id.map(String::from))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(keep(2, "0000000753e8a1c2"), Ok(true));
+    for (id, why) in [
+        ("", "too short"),
+        (&"x".repeat(71), "too long"),
+        ("a b", "a space"),
+        ("é", "not ASCII"),
+        ("0000000753e8a1c2", "another message's"),
+        (&format!("{validity}.1"), "one of ours"),
+    ] {
+        assert_eq!(keep(3, id), Ok(false), "{why}");
+    }
+    assert_eq!(keep(3, &"x".repeat(70)), Ok(true));
+    assert_eq!(keep(3, "second"), Ok(false), "a message has one");
+    assert_eq!(keep(99, "nobody"), Err(Error::NotFound("message")));
+    let expected = [
+        None,
+        Some("0000000753e8a1c2".into()),
+        Some("x".repeat(70)),
+        None,
+    ];
+    assert_eq!(kept(), expected);
+
+    // It goes with the message, also when that leaves for another mailbox, and may come again.
+    let trash = store
+        .write(move |tx| tx.create_mailbox(a, "Elsewhere", None))
+        .unwrap()
+        .id;
+    store
+        .write(move |tx| tx.move_messages(a, inbox, &[2..=2], trash))
+        .unwrap();
+    store
+        .write(move |tx| tx.expunge(a, inbox, &[3..=3], false))
+        .unwrap();
+    assert_eq!(kept(), [None, None]);
+    assert_eq!(keep(4, "0000000753e8a1c2"), Ok(true));
+    store.write(move |tx| tx.remove_account(a)).unwrap();
+}

@@ -110,7 +110,7 @@ impl Peer {
 fn maildrop() -> Vec<Message> {
     let message = |(uid, mail): (u32, &&[u8])| Message {
         size: mail.len() as u64,
-        unique_id: UniqueId { validity: 7, uid },
+        unique_id: UniqueId::Numbered { validity: 7, uid },
     };
     (3..).zip(&MAIL).map(message).collect()
 }
@@ -342,7 +342,7 @@ fn long_lists() {
     let count = 50_000_u32;
     let message = |uid| Message {
         size: 1,
-        unique_id: UniqueId {
+        unique_id: UniqueId::Numbered {
             validity: u32::MAX,
             uid,
         },

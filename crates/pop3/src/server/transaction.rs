@@ -36,18 +36,19 @@ impl Transaction {
             }
             Command::List(None) => self.list(false),
             Command::Uidl(None) => self.list(true),
-            Command::List(Some(number)) => self.with(number, |_, message| {
-                format!("+OK {number} {}", message.size)
-            }),
-            Command::Uidl(Some(number)) => self.with(number, |_, message| {
+            Command::List(Some(number)) => {
+                self.with(number, |message| format!("+OK {number} {}", message.size))
+            }
+            Command::Uidl(Some(number)) => self.with(number, |message| {
                 format!("+OK {number} {}", message.unique_id)
             }),
             Command::Retr(number) => self.retrieve(number, None),
             Command::Top { number, lines } => self.retrieve(number, Some(lines)),
-            Command::Dele(number) => self.with(number, |maildrop, _| {
-                maildrop.mark(number);
-                format!("+OK message {number} deleted")
-            }),
+            Command::Dele(number) => {
+                let reply = self.with(number, |_| format!("+OK message {number} deleted"));
+                self.maildrop.mark(number);
+                reply
+            }
             Command::Rset => {
                 self.maildrop.unmark_all();
                 Reply::Line(self.summary())
@@ -65,13 +66,9 @@ impl Transaction {
         }
     }
 
-    fn with(
-        &mut self,
-        number: u32,
-        answer: impl FnOnce(&mut Maildrop, Message) -> String,
-    ) -> Reply {
+    fn with(&self, number: u32, answer: impl FnOnce(&Message) -> String) -> Reply {
         match self.maildrop.find(number) {
-            Some((_, message)) => Reply::Line(answer(&mut self.maildrop, message)),
+            Some((_, message)) => Reply::Line(answer(message)),
             None => Reply::Refuse(reply::NO_SUCH_MESSAGE),
         }
     }

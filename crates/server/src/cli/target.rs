@@ -135,6 +135,7 @@ impl Account for Mailbag {
             flags: item.flags.0,
             keywords: item.keywords,
             received: item.received,
+            pop3_uid: item.pop3_uid,
         };
         let appended = self.target.append(request, &item.message);
         appended.map_err(|error| transfer::Error::Account(error.to_string()))

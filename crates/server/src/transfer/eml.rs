@@ -80,6 +80,7 @@ impl Source for Eml {
                 flags: Flags::SEEN,
                 keywords: Vec::new(),
                 received: modified(&path),
+                pop3_uid: None,
                 mailbox,
                 message,
             }

@@ -1,5 +1,6 @@
 //! Maildir++ (as Courier and Dovecot write it): messages in `cur` and `new`, folders as `.A.B` beside them, flags behind
-//! `:2,` in the file name, keywords `a`-`z` named in `dovecot-keywords`, the internal date as the file's time.
+//! `:2,` in the file name, keywords `a`-`z` named in `dovecot-keywords`, the internal date as the file's time, the unique-ids of POP3 clients in
+//! `dovecot-uidlist`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,6 +8,7 @@ use std::path::{Path, PathBuf};
 use store::Flags;
 
 use super::import::Source;
+use super::uidlist::UidList;
 use super::{Error, Item, canonical, entries, file_name, modified, read_message};
 
 /// Which letter stands for which flag.
@@ -68,6 +70,7 @@ pub struct Maildir {
     files: Vec<PathBuf>,
     name: String,
     keywords: Vec<String>,
+    unique_ids: UidList,
 }
 
 impl Maildir {
@@ -97,6 +100,7 @@ impl Maildir {
             files: Vec::new(),
             name: String::new(),
             keywords: Vec::new(),
+            unique_ids: UidList::default(),
         };
         Ok((maildir, total))
     }
@@ -117,6 +121,11 @@ fn messages(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     }
     files.sort_by_key(|path| file_name(path));
     Ok(files)
+}
+
+/// The part of a file name that stays when flags change.
+pub(super) fn unique_name(name: &str) -> &str {
+    name.split(":2,").next().unwrap_or(name)
 }
 
 /// The names behind the letters `a`-`z`: lines `0 name` in `dovecot-keywords`.
@@ -161,6 +170,11 @@ impl Source for Maildir {
             let (name, path) = self.folders.pop()?;
             self.name = name;
             self.keywords = keyword_names(&path);
+            // POP3 clients know INBOX alone.
+            self.unique_ids = match self.name.as_str() {
+                "INBOX" => UidList::read(&path),
+                _ => UidList::default(),
+            };
             match messages(&path) {
                 Ok(files) => self.files = files.into_iter().rev().collect(),
                 Err(error) => return Some(Err(error)),
@@ -174,12 +188,8 @@ impl Source for Maildir {
         }
         Some(read_message(&path).map(|message| Item {
             mailbox: self.name.clone(),
-            // Flags change; the unique name in front of them does not.
-            key: format!(
-                "{}\0{}",
-                self.name,
-                name.split(":2,").next().unwrap_or(&name)
-            ),
+            key: format!("{}\0{}", self.name, unique_name(&name)),
+            pop3_uid: self.unique_ids.unique_id(unique_name(&name)),
             flags,
             keywords,
             received: modified(&path),

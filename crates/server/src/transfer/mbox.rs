@@ -160,6 +160,7 @@ impl Open {
             flags,
             keywords,
             received: from_line_date(&from).or_else(|| modified(&self.path)),
+            pop3_uid: None,
             message,
         };
         Ok(Some((item, self.offset - offset)))

@@ -15,6 +15,7 @@ mod maildir;
 mod mbox;
 #[cfg(test)]
 mod tests;
+mod uidlist;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -51,6 +52,8 @@ pub struct Item {
     pub keywords: Vec<String>,
     /// When it was received; None when the source does not say.
     pub received: Option<Timestamp>,
+    /// The unique-id that POP3 clients know it by (RFC 1939 §7), where the source has one.
+    pub pop3_uid: Option<String>,
     /// The message, lines ending in CRLF.
     pub message: Vec<u8>,
 }

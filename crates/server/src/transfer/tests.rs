@@ -109,6 +109,7 @@ fn sample() -> Memory {
                 Vec::new()
             },
             received: Some(1_000_000_000 + n as i64),
+            pop3_uid: None,
             message: body.as_bytes().to_vec(),
         };
         account.append("sample", item).unwrap();

@@ -61,6 +61,7 @@ fn strangers(snapshot: &Snapshot<'_>, problems: &mut Problems) -> Result<()> {
         "thread_key",
         "annotation",
         "url_key",
+        "pop3_uid",
         "account_sent",
         "account_known",
         "account_allowance",

@@ -8,7 +8,7 @@ use crate::snapshot::Snapshot;
 use crate::tx::Tx;
 
 /// Table, what is wrong with a row, and the rows it is wrong with.
-const RULES: [(&str, &str, &str); 8] = [
+const RULES: [(&str, &str, &str); 9] = [
     (
         "acl",
         "give rights on a mailbox that does not exist",
@@ -24,6 +24,12 @@ const RULES: [(&str, &str, &str); 8] = [
         "say that a message was seen that does not exist",
         "NOT EXISTS (SELECT 1 FROM entry e WHERE e.account_id = seen.account_id AND e.mailbox_id = seen.mailbox_id \
          AND e.uid = seen.uid)",
+    ),
+    (
+        "pop3_uid",
+        "keep the unique-id of a message that does not exist",
+        "NOT EXISTS (SELECT 1 FROM entry e WHERE e.account_id = pop3_uid.account_id \
+         AND e.mailbox_id = pop3_uid.mailbox_id AND e.uid = pop3_uid.uid)",
     ),
     ("seen", "are of a reader that does not exist", NO_READER),
     (
