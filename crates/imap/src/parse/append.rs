@@ -121,6 +121,8 @@ impl Parser<'_> {
                         return Err(too_many("APPEND has too many messages"));
                     }
                     self.sp()?;
+                    // IMAPClient (Python, to 4.1) sends a second space before a message without flags and date.
+                    self.cursor.eat(b' ');
                     self.append_message(&mut outline)?;
                 }
                 Within::Utf8 { catenate } => {
