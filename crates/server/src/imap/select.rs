@@ -63,7 +63,9 @@ pub async fn select(imap: &mut Imap, link: &mut Link, command: Select) -> Answer
     // RFC 4467 §8
     tell(Code::UrlMech, "URLs can be authorized");
     imap.condstore |= session.is_enabled(&Capability::CondStore);
-    if let Some(entry) = entry {
+    // RFC 9051 §6.3.2, and only for those who know: libraries with one list of untagged LIST data (Python's imaplib,
+    // Ruby's net-imap) take it for a part of what their next LIST brings.
+    if let Some(entry) = entry.filter(|_| session.is_enabled(&Capability::Imap4rev2)) {
         session.untagged(&Untagged::List(entry));
     }
     if let Some(known) = command
