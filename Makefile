@@ -32,7 +32,7 @@ test:
 		$(CARGO) test --quiet --locked --workspace; \
 	fi
 
-# make interop  foreign mail clients against the built binary (installs them with apt)
+# make interop  foreign mail clients against the built binary (installs them: apt, PyPI, npm)
 interop: build
 	python3 tools/interop/run.py
 	python3 tools/mime/peers.py

@@ -6,6 +6,7 @@ drivers can be tried against other servers, which shows that a test can fail
 and that a failure is not the driver's.
 """
 
+import base64
 import imaplib
 import json
 import os
@@ -49,6 +50,13 @@ def run(*argv, input=None, check=True, timeout=120, env=None, cwd=None):
             f"{done.stdout.decode(errors='replace')[-3000:]}{done.stderr.decode(errors='replace')[-3000:]}"
         )
     return done
+
+
+def modified_utf7(name):
+    """The name of a mailbox as clients of the first revision write it."""
+    def shifted(match):
+        return "&" + base64.b64encode(match[0].encode("utf-16-be")).decode().rstrip("=").replace("/", ",") + "-"
+    return re.sub(r"[^\x20-\x7e]+", shifted, name.replace("&", "&-"))
 
 
 def free_ports(count):

@@ -2,6 +2,7 @@
 
 import base64
 import random
+import re
 
 
 def make(name, sender, recipient, body, headers=()):
@@ -14,6 +15,11 @@ def make(name, sender, recipient, body, headers=()):
         *headers,
     ]
     return "\r\n".join(head).encode() + b"\r\n\r\n" + body
+
+
+def in_python(octets):
+    """As a client in Python leaves it: the language's library writes blanks behind the names of fields its own way."""
+    return re.sub(rb"(?m)^(X-Empty:|x-CaSe:) *", rb"\1 ", octets)
 
 
 def corpus(sender, recipient, large=300_000):

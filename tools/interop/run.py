@@ -5,14 +5,14 @@ with what comes out.
     run.py [CLIENT…]            the built binary, started here
     run.py --site FILE [CLIENT…]  a site that runs already
 
-Clients that are missing are installed with apt when that is possible; when
-it is not, the run says which, and fails.
+Clients that are missing are installed: Debian packages with apt, others from
+PyPI and npm, pinned, into a folder under target/. When that is not possible
+the run says what is missing, and fails.
 """
 
 import argparse
 import importlib
 import os
-import shutil
 import sys
 import time
 import traceback
@@ -21,37 +21,26 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(os.path.dirname(HERE), "harness"), HERE]
 
 import site_under_test  # noqa: E402  (the path is set above)
-from site_under_test import Failure, run  # noqa: E402
+from packages import GETMAIL, IMAPCLIENT, IMAPFLOW, Needs, folder, install  # noqa: E402
+from site_under_test import Failure  # noqa: E402
 
-# Client, the command it needs, the package that brings it.
 CLIENTS = {
-    "curl": ("curl", "curl"),
-    "swaks": ("swaks", "swaks libnet-ssleay-perl libio-socket-ssl-perl libnet-dns-perl"),
-    "stdlib": ("python3", "python3"),
-    "msmtp": ("msmtp", "msmtp"),
-    "mbsync": ("mbsync", "isync"),
-    "fetchmail": ("fetchmail", "fetchmail"),
-    "dkimpy": ("dkimverify", "python3-dkim python3-nacl"),
-    "neomutt": ("neomutt", "neomutt libsasl2-modules"),
+    "curl": Needs("curl"),
+    "swaks": Needs("swaks", "swaks libnet-ssleay-perl libio-socket-ssl-perl libnet-dns-perl"),
+    "stdlib": Needs("python3"),
+    "msmtp": Needs("msmtp"),
+    "mbsync": Needs("mbsync", "isync"),
+    "offlineimap": Needs("offlineimap", "offlineimap3"),
+    "fetchmail": Needs("fetchmail"),
+    "getmail": Needs(pypi=GETMAIL),
+    "mpop": Needs("mpop"),
+    "imapclient": Needs(pypi=IMAPCLIENT),
+    "imapflow": Needs("node", "nodejs", npm=IMAPFLOW),
+    "cclient": Needs("mailutil", "uw-mailutils"),
+    "dkimpy": Needs("dkimverify", "python3-dkim python3-nacl"),
+    "neomutt": Needs("neomutt", "neomutt libsasl2-modules"),
+    "mutt": Needs("mutt", "mutt libsasl2-modules"),
 }
-
-
-def install(names):
-    """Installs what is missing; returns the packages that could not be."""
-    wanted = ["openssl openssl"] if not shutil.which("openssl") else []
-    wanted += [f"{CLIENTS[n][0]} {CLIENTS[n][1]}" for n in names if not shutil.which(CLIENTS[n][0])]
-    missing = []
-    for entry in wanted:
-        command, *packages = entry.split()
-        if os.geteuid() == 0 and shutil.which("apt-get"):
-            env = {"DEBIAN_FRONTEND": "noninteractive"}
-            arguments = ("apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages)
-            if run(*arguments, check=False, timeout=600, env=env).returncode != 0:
-                run("apt-get", "update", "-qq", check=False, timeout=300)
-                run(*arguments, check=False, timeout=600, env=env)
-        if not shutil.which(command):
-            missing.append(f"{command} (Debian package {packages[0]})")
-    return missing
 
 
 class Report:
@@ -63,6 +52,16 @@ class Report:
     def count(self, number=1):
         self.checks += number
 
+    def expect(self, what, got, want):
+        if got != want:
+            raise Failure(f"{what}: got {short(got)}, expected {short(want)}")
+        self.count()
+
+
+def short(value):
+    text = repr(value)
+    return text if len(text) < 400 else f"{text[:400]}… ({len(text)} characters)"
+
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -71,9 +70,10 @@ def main():
     parser.add_argument("clients", nargs="*", help=", ".join(CLIENTS))
     options = parser.parse_args()
     names = options.clients or list(CLIENTS)
-    missing = install(names)
+    missing = install([CLIENTS[name] for name in names])
     if missing:
         sys.exit("interop: missing, and not installable here: " + ", ".join(missing))
+    sys.path += [folder("pypi", package) for name in names for package in CLIENTS[name].pypi]
     if options.site:
         site = site_under_test.Given(options.site)
     else:

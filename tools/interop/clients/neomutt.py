@@ -1,8 +1,9 @@
-"""neomutt in batch: sends over submission, copies out of IMAP and POP3."""
+"""neomutt in batch: sends over submission, copies out of IMAP and POP3, comes back with QRESYNC and a header cache."""
 
 import mailbox
 import os
 import pty
+import re
 import select
 import shutil
 import signal
@@ -10,7 +11,7 @@ import smtplib
 import tempfile
 import time
 
-from messages import corpus
+from messages import corpus, make
 from site_under_test import Failure, run, same_message
 
 
@@ -32,28 +33,36 @@ def settings(site, account, folder):
     return rc
 
 
-def batch(arguments, seconds=90):
-    """Runs neomutt on a terminal of its own until it ends."""
-    pid, terminal = pty.fork()
+def terminal(command, environment, answers=None, seconds=90):
+    """Runs a command on a terminal of its own until it ends; gives each answer when its question is asked."""
+    pid, line = pty.fork()
     if pid == 0:
-        os.environ.update(TERM="xterm", HOME="/nonexistent", LINES="40", COLUMNS="100")
-        os.execvp("neomutt", ["neomutt", "-n", *arguments])
-    seen, until = b"", time.monotonic() + seconds
+        os.environ.update({"TERM": "xterm", "LINES": "40", "COLUMNS": "100", **environment})
+        os.execvp(command[0], command)
+    seen, answered, until = b"", 0, time.monotonic() + seconds
     try:
         while time.monotonic() < until:
-            if select.select([terminal], [], [], 0.5)[0]:
+            if select.select([line], [], [], 0.5)[0]:
                 try:
-                    chunk = os.read(terminal, 65536)
+                    chunk = os.read(line, 65536)
                 except OSError:
                     chunk = b""
                 if not chunk:
                     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), seen
-                seen = (seen + chunk)[-20000:]
+                seen += chunk
+                for question, answer in (answers or {}).items():
+                    if question in seen[answered:].lower():
+                        answered = len(seen)
+                        os.write(line, answer.encode())
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
-        raise Failure(f"neomutt did not end: …{seen[-1500:]!r}")
+        raise Failure(f"{command[0]} did not end: …{seen[-1500:]!r}")
     finally:
-        os.close(terminal)
+        os.close(line)
+
+
+def batch(arguments, seconds=90, program="neomutt"):
+    return terminal([program, "-n", *arguments], {"HOME": "/nonexistent"}, seconds=seconds)
 
 
 def copied(site, account, folder, source, copy):
@@ -128,4 +137,63 @@ def sends(site, report):
         shutil.rmtree(folder)
 
 
-TESTS = (sends, reads)
+def visit(site, account, folder, program, copy, more):
+    """One start with a header cache: copies all messages; returns the texts with their flags, and what it logged."""
+    rc, log = settings(site, account, folder), os.path.join(folder, f"log-{copy}")
+    with open(rc, "a") as out:
+        out.write(f'set header_cache="{folder}/headers" imap_qresync=yes imap_condstore=yes imap_idle=no\n{more}')
+    target = os.path.join(folder, copy)
+    source = f"imaps://localhost:{site.ports['imaps']}/INBOX"
+    push = f"push '<tag-pattern>~A<enter><tag-prefix><copy-message><kill-line>{target}<enter><exit>'"
+    debug = ["-d", "3", "-l", log] if program == "neomutt" else ["-d", "3"]
+    os.makedirs(f"{folder}/headers", exist_ok=True)
+    status, seen = terminal([program, "-n", *debug, "-F", rc, "-f", source, "-e", push], {"HOME": folder})
+    if status != 0 or not os.path.isdir(target):
+        raise Failure(f"{program} ended with {status}: …{seen[-1500:]!r}")
+    written = os.path.join(folder, ".muttdebug0") if program == "mutt" else f"{log}0"
+    with open(written, "rb") as source:
+        said = source.read().decode(errors="replace")
+    box = mailbox.Maildir(target, create=False)
+    return {message["Subject"]: "".join(sorted(set(message.get_flags()) - {"S"})) for message in box}, said
+
+
+def resynchronizes(site, report, program, more=""):
+    account = site.new_account()
+    client = site.imap(account)
+    for n in range(30):
+        client.append("INBOX", None, None, make(f"m{n:02}", account, account, b"body %d\r\n" % n))
+    folder = tempfile.mkdtemp(prefix=f"{program}-")
+    try:
+        want = {f"m{n:02}": "" for n in range(30)}
+        got, said = visit(site, account, folder, program, "first", more)
+        report.expect("the first start brings all", got, want)
+        report.expect("it enabled QRESYNC", ("ENABLE QRESYNC" in said, "VANISHED)" in said), (True, False))
+        # While it is away, another flags, expunges and adds.
+        client.select("INBOX")
+        client.store("4:5", "+FLAGS", "(\\Flagged)")
+        client.store("6", "+FLAGS", "(\\Answered)")
+        client.store("10:12,20", "+FLAGS", "(\\Deleted)")
+        client.expunge()
+        client.append("INBOX", "(\\Flagged)", None, make("new", account, account, b"x\r\n"))
+        for gone in (9, 10, 11, 19):
+            del want[f"m{gone:02}"]
+        want.update({"m03": "F", "m04": "F", "m05": "R", "new": "F"})
+        got, said = visit(site, account, folder, program, "second", more)
+        report.expect("the second start finds what changed", got, want)
+        report.expect("by QRESYNC", (bool(re.search(r"\(CHANGEDSINCE \d+ VANISHED\)", said)), "Handling VANISHED" in said), (True, True))
+        # neomutt also asks again for the numbers at which messages are gone.
+        headers = re.findall(r"> a\d+ FETCH (\S+) \(UID FLAGS INTERNALDATE", said)
+        report.expect("and fetched the header of the new one alone", headers[-1 if program == "neomutt" else 0:], ["27"])
+        got, said = visit(site, account, folder, program, "third", more)
+        report.expect("the third start finds the same", got, want)
+        report.expect("and fetches no header", "BODY.PEEK[HEADER" in said, False)
+        return said
+    finally:
+        shutil.rmtree(folder)
+
+
+def comes_back_with_qresync(site, report):
+    resynchronizes(site, report, "neomutt")
+
+
+TESTS = (sends, reads, comes_back_with_qresync)
