@@ -128,6 +128,8 @@ replies! {
     MESSAGE_OK = 250 2 . 6 . 0 "Message accepted";
     /// A BDAT chunk that is not the last.
     CHUNK_OK = 250 2 . 6 . 0 "Chunk received";
+    /// A BURL that is not the last (RFC 4468 §6).
+    URL_OK = 250 2 . 5 . 0 "Waiting for additional BURL or BDAT commands";
     /// ETRN: what waits is being sent (RFC 1985 §5.2).
     QUEUE_STARTED = 250 2 . 0 . 0 "Queuing started";
     /// ETRN: nothing waits.
@@ -236,6 +238,18 @@ replies! {
     NOT_CONVERTED = 554 5 . 6 . 3 "Message refused: a signed part is binary, and may not be converted";
     /// DATA without recipients (RFC 5321 §4.1.1.4).
     NO_RECIPIENTS = 554 5 . 5 . 1 "No valid recipients";
+    /// BURL without recipients (RFC 4468 §6).
+    NO_RECIPIENTS_FOR_URL = 554 5 . 5 . 0 "No recipients have been specified";
+    /// BURL: what the URL names makes the message too large (RFC 4468 §6).
+    URL_TOO_BIG = 554 5 . 3 . 4 "Message too big for system";
+    /// BURL: what the URL names is binary, and BODY=BINARYMIME was not asked for (RFC 4468 §4, §6).
+    URL_IS_BINARY = 554 5 . 6 . 3 "The URL names binary content: declare BODY=BINARYMIME to have it converted";
+    /// BURL: there is nothing where the URL points (RFC 4468 §6, RFC 5248 §2.4).
+    URL_NOT_RESOLVED = 554 5 . 6 . 6 "IMAP URL resolution failed";
+    /// BURL: the token or its holder is not right, or its time is over (RFC 4468 §3.4).
+    URL_NOT_AUTHORIZED = 554 5 . 7 . 0 "IMAP URL authorization failed";
+    /// BURL: a URL of a server that is not this one (RFC 4468 §6; RFC 5248 §2.4 for the code that took the place of X.7.8).
+    URL_NOT_TRUSTED = 554 5 . 7 . 14 "URL resolution requires trust relationship";
     /// The message has come round in circles (RFC 5321 §6.3).
     LOOP = 554 5 . 4 . 6 "Routing loop detected";
     /// Input where the protocol asks for silence (RFC 2920 §3.1, RFC 5321 §4.3.1).

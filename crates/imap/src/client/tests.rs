@@ -12,7 +12,8 @@ use crate::{
     NotifyCommand, NotifyEvents, NotifyFilter, NumberSet, Partial, PartialRange, QuotaCommand,
     Reply, RightsMode, Search, SearchKey, SearchReturn, Section, SectionText, Select, SequenceSet,
     SortCriterion, SortKey, SpecialUse, Status, StatusData, StatusItem, Store, StoreAction,
-    ThreadAlgorithm, ThreadToken, Untagged,
+    ThreadAlgorithm, ThreadToken, Untagged, UrlAuthCommand, UrlAuthData, UrlDatum, UrlFetch,
+    UrlItem, UrlValue,
 };
 use wire::sasl::Mechanism;
 
@@ -1180,5 +1181,62 @@ fn number_sets_keep_their_order() {
     assert_eq!(
         untagged(line),
         Some(Untagged::Status(Reply::ok("x").with(code)))
+    );
+}
+
+#[test]
+fn urls_are_asked_for_and_read() {
+    let mut client = greeted();
+    let plain = UrlFetch {
+        url: "imap:x".into(),
+        items: vec![],
+    };
+    let decoded = UrlFetch {
+        url: "imap:y".into(),
+        items: vec![UrlItem::BodyPartStructure, UrlItem::Binary],
+    };
+    let fetch = UrlAuthCommand::Fetch(vec![plain, decoded]);
+    client.send(&Command::UrlAuth(fetch)).unwrap();
+    let command = written(&mut client);
+    assert_eq!(
+        command,
+        "w1 URLFETCH imap:x (imap:y BODYPARTSTRUCTURE BINARY)\r\n"
+    );
+    let read = |line: &str| match untagged(line) {
+        Some(Untagged::UrlAuth(UrlAuthData::Fetched(urls))) => urls,
+        other => panic!("{line}: {other:?}"),
+    };
+    // The forms of RFC 5524 §4.
+    let structure = "(\"IMAGE\" \"PNG\" () NIL NIL \"BINARY\" 3)";
+    assert_eq!(
+        read(&format!(
+            "URLFETCH \"imap:x\" (BODYPARTSTRUCTURE {structure}) (BINARY ~{{3}}\r\na\0b) \"imap:y\" NIL"
+        )),
+        [
+            (
+                "imap:x".to_owned(),
+                UrlValue::Items(vec![
+                    UrlDatum::BodyPartStructure(structure.into()),
+                    UrlDatum::Binary(Some(b"a\0b".to_vec())),
+                ])
+            ),
+            ("imap:y".to_owned(), UrlValue::Plain(None)),
+        ]
+    );
+    assert_eq!(
+        read("URLFETCH imap:x (BINARY NIL) (BODY {2}\r\nhi) imap:y \"octets\""),
+        [
+            (
+                "imap:x".to_owned(),
+                UrlValue::Items(vec![
+                    UrlDatum::Binary(None),
+                    UrlDatum::Body(Some(b"hi".to_vec())),
+                ])
+            ),
+            (
+                "imap:y".to_owned(),
+                UrlValue::Plain(Some(b"octets".to_vec()))
+            ),
+        ]
     );
 }

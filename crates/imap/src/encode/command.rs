@@ -185,6 +185,13 @@ impl Writer {
     /// ```
     pub(super) fn sp_astring(&mut self, text: &[u8]) {
         self.put(" ");
+        self.astring(text);
+    }
+
+    /// ```text
+    /// astring
+    /// ```
+    pub(super) fn astring(&mut self, text: &[u8]) {
         // 8-bit text is in quotes only when IMAP4rev2 was enabled (RFC 9051 §4.3).
         let quotable =
             |&octet: &u8| !matches!(octet, b'\r' | b'\n' | 0) && (octet < 0x80 || self.utf8);

@@ -4,7 +4,7 @@ use super::command::Writer;
 use super::{astring, atom, fetch, number, separated};
 use crate::{
     AclCommand, EventGroup, MetadataCommand, MetadataDepth, NotifyCommand, NotifyFilter,
-    QuotaCommand, RightsMode, UrlAuthCommand,
+    QuotaCommand, RightsMode, UrlAuthCommand, UrlFetch, UrlItem,
 };
 
 impl Writer {
@@ -168,8 +168,19 @@ impl Writer {
                 }
             }
             UrlAuthCommand::Fetch(urls) => {
-                for url in urls {
-                    self.sp_astring(url.as_bytes());
+                for UrlFetch { url, items } in urls {
+                    if items.is_empty() {
+                        self.sp_astring(url.as_bytes());
+                        continue;
+                    }
+                    self.put(" (");
+                    self.astring(url.as_bytes());
+                    for item in items {
+                        let names = UrlItem::NAMES.iter();
+                        let name = names.filter(|(_, known)| known == item);
+                        name.for_each(|(name, _)| self.put(&format!(" {name}")));
+                    }
+                    self.put(")");
                 }
             }
         }

@@ -26,7 +26,7 @@ fn parse_in(state: State, utf8: bool, text: &[u8]) -> Result<Command, Stop> {
 }
 
 /// In the selected state (or before login, where the command belongs there), names in modified UTF-7.
-fn parse(text: &str) -> Result<Command, Stop> {
+pub(super) fn parse(text: &str) -> Result<Command, Stop> {
     let state = match text.get(..5) {
         Some("LOGIN" | "AUTHE" | "START") => State::NotAuthenticated,
         _ => State::Selected,
@@ -47,7 +47,7 @@ fn one(value: u32) -> SequenceSet {
 }
 
 /// The octet, counted from 1 behind the tag and its space, at which the text is wrong.
-fn wrong_at(text: &str) -> usize {
+pub(super) fn wrong_at(text: &str) -> usize {
     match parse(text) {
         Err(Stop::Syntax(error)) => error.offset - 1,
         other => panic!("{text}: {other:?}"),

@@ -591,7 +591,7 @@ impl Parser<'_> {
     /// ```text
     /// tagged-ext-val
     /// ```
-    fn value(&mut self) -> Parsed<Vec<u8>> {
+    pub(super) fn value(&mut self) -> Parsed<Vec<u8>> {
         let start = self.cursor.position();
         let mut depth = 0_usize;
         loop {

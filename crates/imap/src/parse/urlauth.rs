@@ -1,7 +1,9 @@
 //! GENURLAUTH, RESETKEY, URLFETCH, and the responses to them.
 
 use super::{Parsed, Parser, too_many};
-use crate::{Command, Untagged, UrlAuthCommand, UrlAuthData};
+use crate::{
+    Command, Untagged, UrlAuthCommand, UrlAuthData, UrlDatum, UrlFetch, UrlItem, UrlValue,
+};
 
 /// URLs in one command: each takes a lookup and a read.
 const URLS: usize = 100;
@@ -47,13 +49,21 @@ impl Parser<'_> {
     }
 
     /// ```text
-    /// urlfetch = "URLFETCH" 1*(SP url-full)
+    /// urlfetch      = "URLFETCH" 1*(SP url-fetch-arg) ; RFC 5524 §5
+    /// url-fetch-arg = url-full / "(" url-full *(SP url-fetch-param) ")"
     /// ```
     pub(super) fn urlfetch(&mut self) -> Parsed<Command> {
         let mut urls = Vec::new();
         loop {
             self.sp()?;
-            urls.push(self.astring_text("a URL")?);
+            let extended = self.cursor.eat(b'(');
+            let url = self.astring_text("a URL")?;
+            let items = if extended {
+                self.url_items()?
+            } else {
+                Vec::new()
+            };
+            urls.push(UrlFetch { url, items });
             if self.cursor.is_empty() {
                 return Ok(Command::UrlAuth(UrlAuthCommand::Fetch(urls)));
             }
@@ -61,6 +71,28 @@ impl Parser<'_> {
                 return Err(too_many("URLFETCH has too many URLs"));
             }
         }
+    }
+
+    /// ```text
+    /// url-fetch-param = "BODY" / "BINARY" / "BODYPARTSTRUCTURE" / atom
+    /// ```
+    fn url_items(&mut self) -> Parsed<Vec<UrlItem>> {
+        let mut items = Vec::new();
+        while !self.cursor.eat(b')') {
+            let wrong = self.wrong("BODYPARTSTRUCTURE, BINARY or BODY");
+            self.sp()?;
+            let word = self.word("BODYPARTSTRUCTURE, BINARY or BODY")?;
+            let known = UrlItem::NAMES.iter().find(|(name, _)| *name == word);
+            let Some((_, item)) = known.filter(|(_, item)| !items.contains(item)) else {
+                return Err(wrong);
+            };
+            items.push(*item);
+            // RFC 5524 §3.1: the octets are wanted in one way only.
+            if items.contains(&UrlItem::Binary) && items.contains(&UrlItem::Body) {
+                return Err(wrong);
+            }
+        }
+        Ok(items)
     }
 
     /// ```text
@@ -82,24 +114,88 @@ impl Parser<'_> {
     }
 
     /// ```text
-    /// urlfetch-data = "URLFETCH" 1*(SP url-full SP nstring)
+    /// urlfetch-data  = "URLFETCH" 1*(SP (urldata-simple / urldata-ext)) ; RFC 5524 §5
+    /// urldata-simple = url-full SP nstring
+    /// urldata-ext    = url-full 1*(SP "(" url-metadata-el ")")
     /// ```
     pub(super) fn urlfetch_data(&mut self) -> Parsed<Untagged> {
         let mut urls = Vec::new();
         while self.cursor.eat(b' ') {
             let url = self.astring_text("a URL")?;
             self.sp()?;
-            let wrong = self.wrong("a string or NIL");
-            let octets = match self.any_literal()? {
-                Some(octets) => Some(octets.to_vec()),
-                None => match self.string()? {
-                    Some(text) => Some(text.into_owned()),
-                    None if self.cursor.eat_ignore_case(b"NIL") => None,
-                    None => return Err(wrong),
-                },
+            let value = match self.cursor.peek() {
+                Some(b'(') => UrlValue::Items(self.url_data()?),
+                _ => UrlValue::Plain(self.nstring()?),
             };
-            urls.push((url, octets));
+            urls.push((url, value));
         }
         Ok(Untagged::UrlAuth(UrlAuthData::Fetched(urls)))
+    }
+
+    /// ```text
+    /// url-metadata-el = "BODYPARTSTRUCTURE" SP body / "BINARY" SP (nstring / literal8) / "BODY" SP nstring
+    /// ```
+    fn url_data(&mut self) -> Parsed<Vec<UrlDatum>> {
+        let mut data = Vec::new();
+        loop {
+            self.cursor.expect(b'(', "an opening parenthesis")?;
+            let wrong = self.wrong("BODYPARTSTRUCTURE, BINARY or BODY");
+            let word = self.word("BODYPARTSTRUCTURE, BINARY or BODY")?;
+            self.sp()?;
+            data.push(match word.as_str() {
+                "BODYPARTSTRUCTURE" => UrlDatum::BodyPartStructure(self.value()?),
+                "BINARY" => UrlDatum::Binary(self.nstring()?),
+                "BODY" => UrlDatum::Body(self.nstring()?),
+                _ => return Err(wrong),
+            });
+            self.cursor.expect(b')', "a closing parenthesis")?;
+            if !self.cursor.rest().starts_with(b" (") {
+                return Ok(data);
+            }
+            self.cursor.eat(b' ');
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{parse, wrong_at};
+    use super::*;
+
+    fn fetch(text: &str) -> Vec<UrlFetch> {
+        match parse(text) {
+            Ok(Command::UrlAuth(UrlAuthCommand::Fetch(urls))) => urls,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_is_asked_of_urls() {
+        use UrlItem::*;
+        let asked = |url: &str, items: &[UrlItem]| UrlFetch {
+            url: url.to_owned(),
+            items: items.to_vec(),
+        };
+        assert_eq!(
+            fetch("URLFETCH imap:x (imap:y) (\"imap:z\" BodyPartStructure BINARY) (imap:w BODY)"),
+            [
+                asked("imap:x", &[]),
+                asked("imap:y", &[]),
+                asked("imap:z", &[BodyPartStructure, Binary]),
+                asked("imap:w", &[Body]),
+            ]
+        );
+        for text in [
+            "URLFETCH (x BINARY BODY)",
+            "URLFETCH (x BODY BINARY)",
+            "URLFETCH (x BINARY BINARY)",
+            "URLFETCH (x CONVERT)",
+            "URLFETCH (x BINARY",
+            "URLFETCH ()",
+            "URLFETCH (x )",
+            "URLFETCH ((x BINARY))",
+        ] {
+            wrong_at(text);
+        }
     }
 }

@@ -95,6 +95,7 @@ impl Config {
             ObjectId,
             Notify,
             UrlAuth,
+            UrlAuthBinary,
         ]
     }
 }

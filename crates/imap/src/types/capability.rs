@@ -141,6 +141,8 @@ capabilities! {
     ListMetadata = "LIST-METADATA",
     /// RFC 4467.
     UrlAuth = "URLAUTH",
+    /// RFC 5524.
+    UrlAuthBinary = "URLAUTH=BINARY",
     /// RFC 5465.
     Notify = "NOTIFY",
     /// RFC 8474.

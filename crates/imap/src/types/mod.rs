@@ -43,5 +43,5 @@ pub use search::{
 pub use select::{QResync, Select};
 pub use sequence::{Bound, NumberSet, SequenceSet};
 pub use status::{StatusData, StatusItem};
-pub use urlauth::{UrlAuthCommand, UrlAuthData};
+pub use urlauth::{UrlAuthCommand, UrlAuthData, UrlDatum, UrlFetch, UrlItem, UrlValue};
 pub use wire::sasl::Secret;

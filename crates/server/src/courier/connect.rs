@@ -106,6 +106,8 @@ impl Failure {
             E::BadContent => Failure::never("6.0", why),
             E::NoUtf8 => Failure::never("6.7", why),
             E::NoBinary => Failure::never("6.1", why),
+            // None is ever given to a courier.
+            E::NoUrls => Failure::new("5.0", why),
             E::TooBig(_) => Failure::never("3.4", why),
         }
     }

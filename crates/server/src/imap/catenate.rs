@@ -45,6 +45,8 @@ pub struct Found {
     attribute: FetchAttribute,
     row: Row,
     layout: Layout,
+    /// BODYSTRUCTURE of the whole message, where it was asked for.
+    pub structure: Vec<u8>,
 }
 
 impl Found {
@@ -121,14 +123,20 @@ fn find(snapshot: &Snapshot<'_>, base: &Base, url: &str) -> ::store::Result<Opti
     if url.uid_validity.is_some_and(|asked| asked != validity) {
         return Ok(None);
     }
-    locate_in(
-        snapshot,
-        &place,
-        ImapUrl {
-            uid: Some(uid),
-            ..url
-        },
-    )
+    let url = ImapUrl {
+        uid: Some(uid),
+        ..url
+    };
+    locate_in(snapshot, &place, url, Form::default())
+}
+
+/// What is wanted of a message or part.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Form {
+    /// Of a part, its octets without their transfer encoding.
+    pub decoded: bool,
+    /// The message's structure as well.
+    pub structure: bool,
 }
 
 /// The message or part that a URL names in a mailbox that may be read.
@@ -136,31 +144,45 @@ pub fn locate_in(
     snapshot: &Snapshot<'_>,
     place: &access::Place,
     url: ImapUrl,
+    form: Form,
 ) -> ::store::Result<Option<Found>> {
     let Some(uid) = url.uid else {
         return Ok(None);
     };
-    let attribute = FetchAttribute::BodySection {
-        section: url.section.unwrap_or_default(),
-        partial: url.partial,
-        peek: true,
+    let section = url.section.unwrap_or_default();
+    let (partial, peek) = (url.partial, true);
+    // Headers have no transfer encoding.
+    let attribute = match section.text {
+        None if form.decoded => FetchAttribute::Binary {
+            part: section.part,
+            partial,
+            peek,
+        },
+        _ => FetchAttribute::BodySection {
+            section,
+            partial,
+            peek,
+        },
     };
     let columns = Columns {
         index: true,
         body: true,
+        body_structure: form.structure,
         ..Columns::ENTRY
     };
     let mut found = None;
     let runs = [uid..=uid];
     let (owner, mailbox) = (place.owner, place.mailbox.id);
     snapshot.messages(owner, mailbox, &runs, columns, &mut |row| {
-        found = locate(&attribute, &row);
+        found = locate(&attribute, &row)
+            .map(|(place, layout)| (place, layout, row.body_structure.to_vec()));
         Ok(std::ops::ControlFlow::Break(()))
     })?;
-    Ok(found.map(|(row, layout)| Found {
+    Ok(found.map(|(row, layout, structure)| Found {
         attribute,
         row,
         layout,
+        structure,
     }))
 }
 
@@ -175,6 +197,14 @@ fn locate(attribute: &FetchAttribute, row: &MessageRow<'_>) -> Option<(Row, Layo
 
 /// Its octets.
 pub fn read(store: &Store, found: Found) -> ::store::Result<Option<Vec<u8>>> {
+    Ok(match value(store, found)? {
+        Some(Value::Octets(octets)) => Some(octets),
+        _ => None,
+    })
+}
+
+/// Its octets, or why there are none.
+pub fn value(store: &Store, found: Found) -> ::store::Result<Option<Value>> {
     let range = found.row.range;
     let octets = match store.body_range(&found.row.body, range.start as u64..range.end as u64) {
         Err(::store::Error::NotFound(_)) => return Ok(None),
@@ -183,8 +213,5 @@ pub fn read(store: &Store, found: Found) -> ::store::Result<Option<Vec<u8>>> {
     let start = range.start;
     let attributes = std::slice::from_ref(&found.attribute);
     let values = section::values(attributes, &found.layout, Span { start, octets });
-    Ok(match values.into_iter().next() {
-        Some(Value::Octets(octets)) => Some(octets),
-        _ => None,
-    })
+    Ok(values.into_iter().next())
 }

@@ -14,7 +14,7 @@ mod access;
 mod acl;
 pub mod admin;
 mod append;
-mod catenate;
+pub mod catenate;
 mod close;
 mod copy;
 mod error;
@@ -41,7 +41,8 @@ mod store;
 mod structure;
 mod uidbatches;
 mod unauthenticate;
-mod urlauth;
+pub mod urlauth;
+mod urlfetch;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,8 +1,9 @@
-//! GENURLAUTH, RESETKEY, URLFETCH (RFC 4467): URLs that let others read one message or a part of it.
+//! GENURLAUTH, RESETKEY (RFC 4467): URLs that let others read one message or a part of it, and who may use them.
 //!
 //! A URL is signed with a key that its user has for the mailbox; a new key revokes what was signed with the old one.
 //! What is read is read with the rights that this user has now, whoever asks (RFC 4467 §7, URLFETCH): a URL outlives no
-//! right, and is worth nothing while its user is kept out. `submit+` URLs are for submission servers, and no session is one.
+//! right, and is worth nothing while its user is kept out. `submit+` URLs are for submission (BURL), on behalf of the user
+//! they name; no session of IMAP may use them, and submission may not use those of `user+`.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,8 +16,7 @@ use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
 use super::access::{self, Found};
-use super::error::Failure;
-use super::{Answer, Imap, Link, catenate};
+use super::{Answer, Imap, Link, catenate, urlfetch};
 
 /// The one mechanism.
 const INTERNAL: &str = "INTERNAL";
@@ -100,7 +100,7 @@ pub async fn urlauth(imap: &mut Imap, link: &mut Link, command: UrlAuthCommand) 
         UrlAuthCommand::Reset(Some((mailbox, mechanisms))) => {
             reset(imap, user, mailbox, mechanisms).await
         }
-        UrlAuthCommand::Fetch(urls) => fetch(imap, link, user, urls).await,
+        UrlAuthCommand::Fetch(urls) => urlfetch::fetch(imap, link, user, urls).await,
     }
 }
 
@@ -194,13 +194,7 @@ fn place(
         return Ok(None);
     };
     match access::find(snapshot, account.id, mailbox.as_str(), Rights::READ)? {
-        Found::There(place)
-            if url
-                .uid_validity
-                .is_none_or(|validity| validity == place.mailbox.uid_validity) =>
-        {
-            Ok(Some((account.id, place)))
-        }
+        Found::There(place) if is_of(url, &place) => Ok(Some((account.id, place))),
         _ => Ok(None),
     }
 }
@@ -236,43 +230,88 @@ fn noted(imap: &mut Imap, reset: Reset) {
     }
 }
 
-/// URLFETCH: each URL with what it names, or NIL, whatever is wrong with it.
-async fn fetch(imap: &mut Imap, link: &mut Link, user: AccountId, urls: Vec<String>) -> Answer {
-    let now = imap.shared.timestamp();
-    let host = imap.shared.config().hostname.clone();
-    for url in urls {
-        let asked = (url.clone(), host.clone());
-        let found = imap.shared.db.read(move |snapshot| {
-            let (url, host) = asked;
-            valid(snapshot, user, &url, &host, now)
+/// Who asks for what a URL names.
+#[derive(Clone, Copy, Debug)]
+pub enum Asker {
+    /// This user, in a session of IMAP.
+    Session(AccountId),
+    /// Message submission, on behalf of this user (RFC 4467 §3, RFC 4468 §3.3).
+    Submission(AccountId),
+}
+
+/// What the URL of a BURL comes to.
+pub enum Submitted {
+    /// It is no IMAP URL of this server.
+    Elsewhere,
+    /// Its token or holder is not right, or its time is over.
+    Forbidden,
+    /// There is nothing where it points.
+    Nothing,
+    /// Octets of a message.
+    Octets(catenate::Found),
+}
+
+/// Resolves a URL for submission (RFC 4468 §3.3): one with a token, or a plain one with the rights of who submits, whom
+/// we know as well as IMAP would.
+pub fn submitted(
+    snapshot: &Snapshot<'_>,
+    user: AccountId,
+    text: &str,
+    host: &str,
+    now: i64,
+) -> ::store::Result<Submitted> {
+    let imap = text
+        .get(..7)
+        .is_some_and(|scheme| scheme.eq_ignore_ascii_case("imap://"));
+    let parsed = ImapUrl::parse(text);
+    let (Some(url), true) = (parsed, imap) else {
+        return Ok(if imap {
+            Submitted::Nothing
+        } else {
+            Submitted::Elsewhere
         });
-        let mut octets = None;
-        if let Some((place, parsed)) = found.await? {
-            let located = imap
-                .shared
-                .db
-                .read(move |snapshot| catenate::locate_in(snapshot, &place, parsed));
-            if let Some(found) = located.await? {
-                let memory = imap.shared.budget.reserve(found.octets() as u64).await;
-                let _permit = memory.map_err(|_| Failure::Reply(super::error::NO_MEMORY))?;
-                octets = imap
-                    .shared
-                    .db
-                    .blocking(move |store| catenate::read(store, found))
-                    .await?;
-            }
+    };
+    let Some(server) = url
+        .server
+        .as_ref()
+        .filter(|at| at.host.eq_ignore_ascii_case(host))
+    else {
+        return Ok(Submitted::Elsewhere);
+    };
+    let place = if url.auth.is_some() {
+        match valid(snapshot, Asker::Submission(user), text, host, now)? {
+            Some((place, _)) => place,
+            None => return Ok(Submitted::Forbidden),
         }
-        let data = UrlAuthData::Fetched(vec![(url, octets)]);
-        link.session.untagged(&Untagged::UrlAuth(data));
-        link.flush_if_full().await?;
-    }
-    Ok(Reply::ok("URLs fetched"))
+    } else {
+        let named = match &server.user {
+            Some(name) => snapshot.account(name)?.map(|account| account.id),
+            None => Some(user),
+        };
+        if named != Some(user) {
+            return Ok(Submitted::Forbidden);
+        }
+        let name = url.mailbox.as_ref().map_or("", |mailbox| mailbox.as_str());
+        match access::find(snapshot, user, name, Rights::READ)? {
+            Found::There(place) if is_of(&url, &place) => place,
+            _ => return Ok(Submitted::Nothing),
+        }
+    };
+    let form = catenate::Form::default();
+    let found = catenate::locate_in(snapshot, &place, url, form)?;
+    Ok(found.map_or(Submitted::Nothing, Submitted::Octets))
+}
+
+/// Whether the mailbox is still the one that the URL was made for.
+fn is_of(url: &ImapUrl, place: &access::Place) -> bool {
+    let validity = place.mailbox.uid_validity;
+    url.uid_validity.is_none_or(|asked| asked == validity)
 }
 
 /// The place a URL may be read from, if its token, time and access identifier are right (RFC 4467 §6).
-fn valid(
+pub fn valid(
     snapshot: &Snapshot<'_>,
-    user: AccountId,
+    asker: Asker,
     full: &str,
     host: &str,
     now: i64,
@@ -314,10 +353,14 @@ fn valid(
     let may = match access.as_deref().and_then(|access| access.split_once('+')) {
         // `authuser` and `anonymous`: whoever has logged in.
         None => true,
-        Some((prefix, who)) if prefix.eq_ignore_ascii_case("user") => snapshot
-            .account(who)?
-            .is_some_and(|account| account.id == user),
-        Some(_) => false,
+        Some((prefix, who)) => {
+            let (wanted, user) = match asker {
+                Asker::Session(user) => ("user", user),
+                Asker::Submission(user) => ("submit", user),
+            };
+            let named = snapshot.account(who)?;
+            prefix.eq_ignore_ascii_case(wanted) && named.is_some_and(|account| account.id == user)
+        }
     };
     Ok(found.filter(|_| may).map(|(_, place)| (place, url)))
 }

@@ -19,6 +19,21 @@ pub(super) struct Incoming {
     starved: bool,
 }
 
+impl Incoming {
+    /// Octets so far.
+    pub(super) fn size(&self) -> u64 {
+        self.octets.len() as u64
+    }
+
+    /// Whether memory for so many octets in all is there, or came free in time.
+    pub(super) async fn has_room(&mut self, size: u64) -> bool {
+        if !self.starved && self.permit.grow_to(size).await.is_err() {
+            self.starved = true;
+        }
+        !self.starved
+    }
+}
+
 impl Handler {
     /// Waits for memory before the client is told to send, which it sees as a slow server. What a stranger declares
     /// reserves nothing: a few that say much and send nothing would hold all there is.
@@ -56,9 +71,8 @@ impl Handler {
         else {
             return;
         };
-        let size = (incoming.octets.len() as u64).saturating_add(octets.len() as u64);
-        if incoming.starved || incoming.permit.grow_to(size).await.is_err() {
-            incoming.starved = true;
+        let size = incoming.size().saturating_add(octets.len() as u64);
+        if !incoming.has_room(size).await {
             incoming.octets = Vec::new();
         } else if incoming.octets.is_empty() && octets.len() > incoming.octets.capacity() {
             incoming.octets = octets;

@@ -38,6 +38,8 @@ pub(super) fn offered(kind: Kind, config: &Config, peer: &Peer, now: Timestamp) 
         xclient: trusted,
         xforward: trusted,
         etrn: trusted,
+        // RFC 4468 §3.1: on submission only; §3.3: tokens for submission are good here, and we know our own users.
+        burl: submission.then(|| vec!["imap".to_owned(), format!("imap://{}", config.hostname)]),
         limits: true,
     }
 }

@@ -9,6 +9,7 @@
 //! Limits: [`data::Incoming`] holds the octets of one message against the server's memory budget.
 
 mod auth;
+mod burl;
 mod data;
 mod domain;
 mod etrn;
@@ -257,6 +258,22 @@ impl drive::Handler<Session> for Handler {
             Event::DataStart => self.data_start().await,
             Event::Data(octets) => {
                 self.data(octets).await;
+                return Ok(Next::Continue);
+            }
+            Event::Url(url) => {
+                let shown = burl::without_token(&url).to_owned();
+                let fetched = self.url(url).await;
+                let outcome = fetched.as_ref().map(Vec::len);
+                // RFC 4468 §8: who used which URL.
+                match outcome {
+                    Ok(octets) => {
+                        tracing::info!(peer = %link.peer, url = ?shown, octets, "a URL was fetched");
+                    }
+                    Err(reply) => {
+                        tracing::info!(peer = %link.peer, url = ?shown, %reply, "a URL was refused");
+                    }
+                }
+                link.session.answer_url(fetched);
                 return Ok(Next::Continue);
             }
             Event::DataEnd => {

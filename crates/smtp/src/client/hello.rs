@@ -62,6 +62,7 @@ impl Capabilities {
                     found.size = Some(words.next().and_then(|size| size.parse().ok()).unwrap_or(0))
                 }
                 "AUTH" => found.mechanisms.extend(words.map(str::to_ascii_uppercase)),
+                "BURL" => found.burl = Some(words.map(str::to_ascii_lowercase).collect()),
                 "LIMITS" => found.limits = Announced::parse(words),
                 _ => {}
             }
@@ -93,7 +94,7 @@ mod tests {
 
     #[test]
     fn capabilities() {
-        let text = "mx.example PIPELINING\nsize 1000\nAUTH plain LOGIN\n8BITMIME\nX-FOO bar\nSTARTTLS\nCHUNKING\nLIMITS rcptmax=100 MAILMAX=0 X=1";
+        let text = "mx.example PIPELINING\nsize 1000\nAUTH plain LOGIN\n8BITMIME\nX-FOO bar\nSTARTTLS\nCHUNKING\nLIMITS rcptmax=100 MAILMAX=0 X=1\nBURL IMAP imap://a.example";
         let expected = Capabilities {
             starttls: true,
             chunking: true,
@@ -104,8 +105,9 @@ mod tests {
                 recipients: Some(100),
                 ..Announced::default()
             },
+            burl: Some(vec!["imap".into(), "imap://a.example".into()]),
             keywords: [
-                "SIZE", "AUTH", "8BITMIME", "X-FOO", "STARTTLS", "CHUNKING", "LIMITS",
+                "SIZE", "AUTH", "8BITMIME", "X-FOO", "STARTTLS", "CHUNKING", "LIMITS", "BURL",
             ]
             .map(String::from)
             .to_vec(),

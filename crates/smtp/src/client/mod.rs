@@ -85,6 +85,8 @@ pub struct Capabilities {
     pub size: Option<u64>,
     /// Names of the AUTH mechanisms, upper case.
     pub mechanisms: Vec<String>,
+    /// BURL with its arguments, in small letters; `imap` must be among them for URLs of IMAP (RFC 4468 §3.1).
+    pub burl: Option<Vec<String>>,
     /// Messages of one connection and recipients of one message, where LIMITS tells them (RFC 9422).
     pub limits: Announced,
     /// Every keyword of the answer, upper case.
@@ -181,6 +183,9 @@ pub enum Error {
     /// The message has octets that only BINARYMIME carries, which the server does not offer (RFC 3030 §3).
     #[error("the server does not take binary messages")]
     NoBinary,
+    /// The server fetches no URLs (RFC 4468).
+    #[error("the server fetches no URLs")]
+    NoUrls,
     /// The message is larger than the server takes (RFC 1870 §6).
     #[error("the server takes messages of up to {0} octets")]
     TooBig(u64),

@@ -36,12 +36,34 @@ enum Body {
         encoder: DotEncoder,
         ends_in_cr: bool,
     },
-    /// Behind BDAT. The piece that came last is held until it is known whether it is the last chunk.
+    /// Behind BDAT and BURL. The piece that came last is held until it is known whether it is the last chunk.
     Chunks {
-        held: Vec<u8>,
+        held: Piece,
         ends_in_cr: bool,
         whole_line: bool,
     },
+}
+
+/// A piece of a message in chunks.
+#[derive(Debug)]
+enum Piece {
+    Octets(Vec<u8>),
+    /// The server fetches it (RFC 4468).
+    Url(String),
+}
+
+impl Piece {
+    fn is_empty(&self) -> bool {
+        matches!(self, Piece::Octets(octets) if octets.is_empty())
+    }
+
+    /// Its command, with its octets.
+    fn command(&self, end: &str) -> Vec<u8> {
+        match self {
+            Piece::Octets(octets) => chunk(octets, end),
+            Piece::Url(url) => format!("BURL {url}{end}\r\n").into_bytes(),
+        }
+    }
 }
 
 impl Session {
@@ -192,7 +214,7 @@ impl Session {
         {
             // RFC 3030 §2: BDAT needs no leave. Waiting for the recipients saves the octets of a message that none takes.
             open.body = Some(Body::Chunks {
-                held: Vec::new(),
+                held: Piece::Octets(Vec::new()),
                 ends_in_cr: false,
                 whole_line: true,
             });
@@ -263,15 +285,46 @@ impl Session {
                     return;
                 }
                 *whole_line = bytes.ends_with(b"\n");
-                let piece = std::mem::replace(held, bytes.to_vec());
+                let piece = std::mem::replace(held, Piece::Octets(bytes.to_vec()));
                 if piece.is_empty() {
                     return;
                 }
-                encoded = chunk(&piece, "");
+                encoded = piece.command("");
                 self.expected.push_back(Expect::Chunk);
             }
         }
         self.output.put_owned(encoded);
+    }
+
+    /// The next piece of the message is what this URL names, which the server fetches itself (RFC 4468). For servers that
+    /// offer it together with CHUNKING, in place of or between calls of [`Session::body`]; the URL has no blank in it.
+    pub fn body_url(&mut self, url: &str) -> Result<(), Error> {
+        if self.capabilities.burl.is_none() {
+            return Err(Error::NoUrls);
+        }
+        if !url.bytes().all(|octet| octet.is_ascii_graphic()) {
+            return Err(Error::BadContent);
+        }
+        let Some(Body::Chunks {
+            held,
+            ends_in_cr,
+            whole_line,
+        }) = self
+            .transaction
+            .as_mut()
+            .and_then(|open| open.body.as_mut())
+        else {
+            return Err(Error::Order);
+        };
+        // What the URL ends in only the server knows.
+        (*ends_in_cr, *whole_line) = (false, true);
+        let piece = std::mem::replace(held, Piece::Url(url.to_owned()));
+        if !piece.is_empty() {
+            let encoded = piece.command("");
+            self.expected.push_back(Expect::Chunk);
+            self.output.put_owned(encoded);
+        }
+        Ok(())
     }
 
     /// The message is complete.
@@ -300,10 +353,13 @@ impl Session {
                 ..
             } => {
                 // As behind DATA, the last line is a whole one.
-                if !open.binary && !whole_line {
-                    held.extend_from_slice(b"\r\n");
+                if let Piece::Octets(octets) = &mut held
+                    && !open.binary
+                    && !whole_line
+                {
+                    octets.extend_from_slice(b"\r\n");
                 }
-                self.output.put_owned(chunk(&held, " LAST"));
+                self.output.put_owned(held.command(" LAST"));
             }
         }
         self.expect_end();

@@ -494,3 +494,32 @@ fn a2_chunks_without_bare_line_ends() {
     };
     assert_eq!(session.send(binary), Err(Error::NoBinary));
 }
+
+#[test]
+fn pieces_that_the_server_fetches() {
+    let url = "imap://a@mx/INBOX/;uid=1;urlauth=submit+a:internal:01";
+    let mut session = chunking("250-CHUNKING\r\n250-BURL imap\r\n", envelope(&["c@d"]));
+    session.body(b"A: b\r\n\r\n");
+    session.body_url(url).unwrap();
+    session.body(b"end");
+    session.body_end();
+    assert_eq!(
+        written(&mut session),
+        format!("BDAT 8\r\nA: b\r\n\r\nBURL {url}\r\nBDAT 5 LAST\r\nend\r\n")
+    );
+    session.receive(b"250 ok\r\n250 2.5.0 ok\r\n250 2.6.0 stored\r\n");
+    assert_eq!(codes(session.poll()), [Ok(250)]);
+
+    let mut session = chunking("250-CHUNKING\r\n250-BURL imap\r\n", envelope(&["c@d"]));
+    assert_eq!(session.body_url("a b"), Err(Error::BadContent));
+    session.body_url(url).unwrap();
+    session.body_end();
+    assert_eq!(written(&mut session), format!("BURL {url} LAST\r\n"));
+    session.receive(b"554 5.7.0 IMAP URL authorization failed\r\n");
+    assert_eq!(codes(session.poll()), [Err(554)]);
+
+    let mut session = chunking("250-CHUNKING\r\n", envelope(&["c@d"]));
+    assert_eq!(session.body_url(url), Err(Error::NoUrls));
+    let mut session = ready(false, "250-BURL imap\r\n");
+    assert_eq!(session.body_url(url), Err(Error::Order));
+}

@@ -5,6 +5,7 @@
 //! exactly one reply.
 
 mod auth;
+mod burl;
 mod data;
 mod etrn;
 mod hello;
@@ -36,6 +37,10 @@ pub(crate) enum Command<'a> {
     Data,
     Bdat {
         size: u64,
+        last: bool,
+    },
+    Burl {
+        url: &'a str,
         last: bool,
     },
     Rset,
@@ -73,6 +78,8 @@ pub(crate) enum Error {
     Arguments,
     #[error("chunk size that does not parse")]
     ChunkSize,
+    #[error("a URL that does not parse")]
+    Url,
     #[error("reverse-path: {0}")]
     Sender(address::Error),
     #[error("forward-path: {0}")]
@@ -90,7 +97,7 @@ impl Error {
             Error::Verb => reply::UNKNOWN_COMMAND,
             Error::Protocol => reply::WRONG_PROTOCOL,
             Error::NotOffered => reply::NOT_IMPLEMENTED,
-            Error::Arguments | Error::ChunkSize => reply::BAD_ARGUMENTS,
+            Error::Arguments | Error::ChunkSize | Error::Url => reply::BAD_ARGUMENTS,
             Error::Sender(address::Error::Utf8NotAllowed) | Error::Utf8 => reply::UTF8_REQUIRED,
             Error::Recipient(address::Error::Utf8NotAllowed) => reply::UTF8_REQUIRED,
             Error::Sender(_) => reply::BAD_SENDER,
@@ -135,6 +142,7 @@ pub(crate) fn command(line: &[u8]) -> Result<Command<'_>, Error> {
         b"RCPT" => rcpt::rcpt(&mut cursor),
         b"DATA" => bare(&cursor, Command::Data),
         b"BDAT" => data::bdat(&mut cursor),
+        b"BURL" => burl::burl(&mut cursor),
         b"RSET" => bare(&cursor, Command::Rset),
         b"QUIT" => bare(&cursor, Command::Quit),
         b"STARTTLS" => bare(&cursor, Command::StartTls),

@@ -26,6 +26,46 @@ pub(super) struct Chunk {
     last: bool,
     /// The verdict is known; the octets are read and dropped.
     refusal: Option<Reply>,
+    /// They were fetched (RFC 4468).
+    fetched: bool,
+}
+
+impl Chunk {
+    /// A piece without octets of its own in the input, which ends the message badly.
+    pub(super) fn refused(last: bool, reply: Reply) -> Chunk {
+        Chunk {
+            remaining: 0,
+            last,
+            refusal: Some(reply),
+            fetched: true,
+        }
+    }
+
+    /// A piece that has been fetched and passed on.
+    pub(super) fn fetched(last: bool) -> Chunk {
+        Chunk {
+            remaining: 0,
+            last,
+            refusal: None,
+            fetched: true,
+        }
+    }
+}
+
+impl Chunks {
+    /// Counts octets and looks at their line ends; the size of all so far.
+    pub(super) fn take(&mut self, octets: &[u8], binary: bool) -> u64 {
+        self.size = self.size.saturating_add(octets.len() as u64);
+        if !binary {
+            self.ends.feed(octets);
+        }
+        self.size
+    }
+
+    /// Whether something was seen that a text must not have.
+    pub(super) fn is_unclean(&self) -> bool {
+        self.ends.seen.any()
+    }
 }
 
 /// Line ends across chunks: without BINARYMIME text must be canonical (RFC 3030 §2).
@@ -149,6 +189,7 @@ impl Session {
                 remaining: size,
                 last,
                 refusal: None,
+                fetched: false,
             });
             return Step::Again;
         }
@@ -169,6 +210,7 @@ impl Session {
             remaining: size,
             last,
             refusal,
+            fetched: false,
         });
     }
 
@@ -178,6 +220,7 @@ impl Session {
             remaining: size,
             last,
             refusal: Some(reply),
+            fetched: false,
         });
         Step::Again
     }
@@ -208,13 +251,9 @@ impl Session {
         let Some(chunks) = chunks.filter(|_| chunk.refusal.is_none()) else {
             return Step::Again;
         };
-        chunks.size = chunks.size.saturating_add(length);
-        if !binary {
-            chunks.ends.feed(octets);
-        }
-        if chunks.size > self.config.limits.message {
+        if chunks.take(octets, binary) > self.config.limits.message {
             chunk.refusal = Some(reply::MESSAGE_TOO_BIG);
-        } else if !chunks.ends.seen.any() {
+        } else if !chunks.is_unclean() {
             return Step::Event(Event::Data(octets.to_vec()));
         }
         Step::Again
@@ -222,20 +261,30 @@ impl Session {
 
     /// All octets of the chunk are here.
     fn chunk_end(&mut self) -> Step {
-        let Phase::Chunk(Chunk { last, refusal, .. }) =
-            std::mem::replace(&mut self.phase, Phase::Command)
-        else {
+        let Phase::Chunk(chunk) = std::mem::replace(&mut self.phase, Phase::Command) else {
             return Step::Again;
         };
+        let Chunk {
+            last,
+            refusal,
+            fetched,
+            ..
+        } = chunk;
         if last {
             let chunks = self
                 .transaction
                 .as_ref()
                 .and_then(|transaction| transaction.chunks.as_ref());
             let bad = chunks.is_some_and(|chunks| chunks.ends.finish().any());
-            return self.end_of_message(refusal.or(bad.then_some(reply::BAD_CONTENT)));
+            let reason = if fetched {
+                reply::URL_IS_BINARY
+            } else {
+                reply::BAD_CONTENT
+            };
+            return self.end_of_message(refusal.or(bad.then_some(reason)));
         }
         match refusal {
+            None if fetched => self.say(reply::URL_OK),
             None => self.say(reply::CHUNK_OK),
             Some(reply) => {
                 // The transaction is over. LMTP clients that have pipelined more chunks count replies by its recipients.

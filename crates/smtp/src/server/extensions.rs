@@ -29,6 +29,8 @@ pub struct Extensions {
     pub xforward: bool,
     /// ETRN (RFC 1985).
     pub etrn: bool,
+    /// BURL, with the arguments it has for who has logged in (RFC 4468 §3.1). Before, it is announced without any.
+    pub burl: Option<Vec<String>>,
     /// LIMITS: announces the limits of [`super::Limits`] that clients can keep to (RFC 9422).
     pub limits: bool,
 }

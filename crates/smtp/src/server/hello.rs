@@ -43,6 +43,14 @@ impl Session {
             );
             lines.push(format!("SIZE {}", self.config.limits.message));
             self.config.extensions.announce(self.tls, &mut lines);
+            if let Some(arguments) = &self.config.extensions.burl {
+                // RFC 4468 §3.1: without arguments it says that one has to log in first.
+                let arguments = arguments.iter().filter(|_| self.authenticated);
+                let words: Vec<&str> = std::iter::once("BURL")
+                    .chain(arguments.map(String::as_str))
+                    .collect();
+                lines.push(words.join(" "));
+            }
             if self.config.extensions.limits {
                 let limits = &self.config.limits;
                 lines.push(format!(

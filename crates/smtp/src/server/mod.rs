@@ -7,10 +7,12 @@
 //! * at most one event waits for a verdict, and nothing is read from the input meanwhile;
 //! * every end of a transaction, good or bad, leaves nothing of it behind;
 //! * only CRLF.CRLF ends DATA, and a message with a bare CR, bare LF or NUL is refused after its true end;
+//! * a BURL that fails takes its transaction with it;
 //! * a chunk of BDAT is read to its last octet whatever the verdict, and a size that does not parse ends the session:
 //!   octets of a message are never read as commands.
 
 mod auth;
+mod burl;
 mod data;
 mod extensions;
 mod hello;
@@ -84,6 +86,8 @@ pub struct Limits {
     /// Octets of a command line with its CRLF. RFC 5321 §4.5.3.1.4 asks for 512; the parameters of the extensions offered
     /// add some 550; the rest is margin.
     pub command_line: usize,
+    /// Octets of a BURL command with its CRLF, where it is offered: a mailbox name of the longest, encoded, and a token.
+    pub burl_line: usize,
     /// Octets of a line without CRLF at which the connection is closed: whoever sends these speaks no SMTP.
     pub endless_line: usize,
     /// Octets of a line in a SASL exchange (RFC 4954 §4 asks for 12,288).
@@ -109,6 +113,7 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             command_line: 2_048,
+            burl_line: 8_256,
             endless_line: 16 * 1024,
             sasl_line: 12_288,
             message: 50 * 1024 * 1024,
@@ -146,10 +151,13 @@ pub enum Event {
         /// Parameters.
         parameters: parameters::Recipient,
     },
-    /// DATA or the first BDAT. After acceptance the message follows.
+    /// DATA, the first BDAT or the first BURL. After acceptance the message follows.
     DataStart,
     /// Octets of the message, without dot-stuffing. Needs no answer.
     Data(Vec<u8>),
+    /// BURL: fetch what this URL names (RFC 4468). Answer with [`Session::answer_url`]; the octets come back as
+    /// [`Event::Data`], counted and looked at.
+    Url(String),
     /// The message is complete. Answer with [`Session::answer`], or in LMTP with [`Session::answer_recipients`].
     DataEnd,
     /// The transaction has ended without a message: forget its sender, recipients and octets. Needs no answer.
@@ -213,6 +221,8 @@ impl fmt::Debug for Event {
                 .finish_non_exhaustive(),
             Event::DataStart => f.write_str("DataStart"),
             Event::Data(octets) => write!(f, "Data({} octets)", octets.len()),
+            // The token in it is a password.
+            Event::Url(_) => f.write_str("Url(..)"),
             Event::DataEnd => f.write_str("DataEnd"),
             Event::Reset => f.write_str("Reset"),
             Event::StartTls => f.write_str("StartTls"),
@@ -270,6 +280,10 @@ enum Phase {
     DataDone,
     /// The octets of a BDAT command.
     Chunk(Chunk),
+    /// A URL that the handler has yet to be asked for.
+    Url { url: String, last: bool },
+    /// What a URL named; the handler has yet to get it.
+    Fetched { octets: Vec<u8>, last: bool },
     /// A response to a SASL challenge.
     Sasl,
     /// A TLS handshake, which is not ours to read.
@@ -292,6 +306,13 @@ enum Waiting {
     DataStart,
     ChunkStart {
         size: u64,
+        last: bool,
+    },
+    UrlStart {
+        url: String,
+        last: bool,
+    },
+    Url {
         last: bool,
     },
     DataEnd,
@@ -403,6 +424,8 @@ impl Session {
             Phase::Data(_) => self.data_lines(),
             Phase::DataDone => self.end_of_message(None),
             Phase::Chunk(_) => self.chunk(),
+            Phase::Url { .. } => self.url(),
+            Phase::Fetched { .. } => self.fetched(),
             Phase::Sasl => self.sasl_line(),
             Phase::Handshake | Phase::Closed => Step::NeedInput,
         }
@@ -410,20 +433,21 @@ impl Session {
 
     fn command_line(&mut self) -> Step {
         // RFC 4954 §4: an initial response may make the AUTH command as long as any line of the exchange.
-        let auth = self
-            .input
-            .peek()
-            .get(..5)
-            .is_some_and(|verb| verb.eq_ignore_ascii_case(b"AUTH "));
+        let verb = self.input.peek().get(..5).unwrap_or_default();
+        let auth = verb.eq_ignore_ascii_case(b"AUTH ");
+        let burl = self.config.extensions.burl.is_some() && verb.eq_ignore_ascii_case(b"BURL ");
         let limits = &self.config.limits;
         let limit = if auth {
             limits.sasl_line
+        } else if burl {
+            limits.burl_line
         } else {
             limits.command_line
         };
         let line = match self.take_line(limit) {
             Ok(Some(line)) => line,
             Ok(None) => return Step::NeedInput,
+            Err(reply) if burl => return self.fail_message(reply),
             Err(reply) => return self.refuse(reply),
         };
         match parse::command(&line) {
@@ -446,6 +470,7 @@ impl Session {
             Command::Rcpt { to, parameters } => self.rcpt(to, parameters),
             Command::Data => self.data(),
             Command::Bdat { size, last } => self.bdat(size, last, broken),
+            Command::Burl { url, last } => self.burl(url, last),
             Command::Rset => self.rset(),
             Command::StartTls => self.starttls(),
             Command::Auth { mechanism, initial } => self.auth(mechanism, initial),
@@ -475,6 +500,9 @@ impl Session {
                 self.close_with(reply::TOO_MANY_ERRORS);
                 return Step::NeedInput;
             }
+        }
+        if error == parse::Error::Url && self.config.extensions.burl.is_some() {
+            return self.fail_message(error.reply());
         }
         self.refuse(error.reply())
     }
@@ -529,6 +557,12 @@ impl Session {
             Waiting::Recipient => self.rcpt_answer(verdict),
             Waiting::DataStart => self.data_answer(verdict),
             Waiting::ChunkStart { size, last } => self.bdat_answer(size, last, verdict),
+            Waiting::UrlStart { url, last } => self.burl_start_answer(url, last, verdict),
+            Waiting::Url { last } => {
+                // A yes without octets is none.
+                self.waiting = Some(Waiting::Url { last });
+                self.answer_url(Err(verdict.err().unwrap_or(reply::INTERNAL)));
+            }
             Waiting::DataEnd => {
                 let count = if self.config.kind == Kind::Lmtp {
                     self.recipients()

@@ -1,6 +1,7 @@
 //! The session against tables, against every cut of its input, and against a reference model.
 
 mod attacks;
+mod burl;
 mod model;
 
 use super::*;
@@ -71,6 +72,16 @@ impl Peer {
             },
             Event::DataStart => session.answer(ok),
             Event::Data(octets) => self.body.extend(octets),
+            // `imap:SIZE` is that many octets; other URLs name nothing.
+            Event::Url(url) => {
+                let size = url.strip_prefix("imap:").and_then(|n| n.parse().ok());
+                let line = |size| b"A: bcdef\r\n".iter().copied().cycle().take(size).collect();
+                session.answer_url(match url.as_str() {
+                    "imap:unclean" => Ok(b"A\n".to_vec()),
+                    "imap:refused" => Ok(b"REFUSE\r\n".to_vec()),
+                    _ => size.map(line).ok_or(reply::URL_NOT_RESOLVED),
+                });
+            }
             Event::DataEnd => {
                 let refuse = self.body.windows(6).any(|octets| octets == b"REFUSE");
                 let verdict = |n: usize| {
