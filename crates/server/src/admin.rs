@@ -181,6 +181,7 @@ fn describe(request: &Request) -> Option<String> {
         Request::Reports(request) => return request.describe(),
         Request::Sharing(request) => return request.describe(),
         Request::Queue(request) => return request.describe(),
+        Request::Remote(request) => return request.describe(),
         Request::DomainRemove { name } => format!("domain remove {name}"),
         Request::AccountAdd { accounts } => match accounts.as_slice() {
             [one] => format!("account add {}", one.address),
@@ -371,6 +372,7 @@ mod tests {
             keywords: vec!["$Work".to_owned()],
             received: Some(86_400),
             pop3_uid: (n == 0).then(|| "from-elsewhere".to_owned()),
+            remote: None,
         }
     }
 

@@ -24,6 +24,7 @@ mod pipeline;
 mod pop3;
 mod proxy;
 mod records;
+mod remote;
 mod reports;
 mod roots;
 mod serve;

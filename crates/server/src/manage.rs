@@ -27,6 +27,8 @@ pub enum Request {
     Dkim(crate::sign::admin::Request),
     /// About reports of other servers.
     Reports(crate::reports::admin::Request),
+    /// About mail from other servers.
+    Remote(crate::remote::admin::Request),
     /// About the queue.
     Queue(crate::courier::admin::Request),
     /// Removes a domain without accounts and aliases.
@@ -202,6 +204,9 @@ pub struct Append {
     /// The unique-id that POP3 clients know the message by.
     #[serde(default)]
     pub pop3_uid: Option<String>,
+    /// It comes from another server: what is remembered is there, and `source`, `after` and `mailbox` mean nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote: Option<crate::remote::admin::Arrival>,
 }
 
 /// A sealed password as JSON carries it.
@@ -295,6 +300,7 @@ pub fn execute(store: &Store, request: Request) -> Result<Answer> {
         Request::Reports(request) => crate::reports::admin::execute(store, request),
         Request::Sharing(request) => crate::imap::admin::execute(store, request),
         Request::Dkim(request) => crate::sign::admin::execute(store, request),
+        Request::Remote(request) => crate::remote::admin::execute(store, request),
         Request::Queue(request) => crate::courier::admin::execute(store, request),
         Request::DomainRemove { name } => write(store, move |tx| tx.remove_domain(&name)),
         Request::DomainList => domains(store),
@@ -502,7 +508,18 @@ pub fn append(
     match prepare(store, &request, octets) {
         Err(error) => done(Err(error)),
         Ok((id, message)) => {
+            let digest = match request.remote {
+                Some(_) => crate::remote::admin::digest(octets),
+                None => Default::default(),
+            };
             let write = move |tx: &mut Tx<'_>| {
+                if let Some(arrival) = &request.remote {
+                    let key = &request.key;
+                    let unique_id = request.pop3_uid.as_deref();
+                    return crate::remote::admin::place(
+                        tx, id, key, arrival, digest, &message, unique_id,
+                    );
+                }
                 let place = import_setting(id, &request.source);
                 if tx.setting(&place)?.as_deref() != request.after.as_deref().map(str::as_bytes) {
                     return Err(Error::Conflict(

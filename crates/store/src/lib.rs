@@ -34,6 +34,7 @@ mod pop3uid;
 pub mod queue;
 mod quota;
 mod readers;
+mod remote;
 mod report;
 mod reserve;
 mod resolve;
@@ -71,6 +72,9 @@ pub use queue::{
     QueuedEnvelope, Ret, Sent, Settlement, Taken, Turn, ValidSince, Verdict, Warned,
 };
 pub use quota::{Resource, Usage};
+pub use remote::{
+    REMOTE_DIGEST, RemoteArrival, RemoteCounts, RemoteGone, RemoteMailbox, RemoteMessage,
+};
 pub use report::{NewReport, Report, ReportRow, ReportSum};
 pub use rights::{AclEntry, Grantee, Rights, SharedMailbox};
 pub use search::{SearchColumn, SearchRow, SearchSegment, SearchWatch, Unindexed};

@@ -11,6 +11,12 @@ use crate::parse::response::{Response, may_hold_literals, response};
 use crate::parse::trailing_literal;
 use crate::{Capability, Code, Command, Reply, Status, Untagged};
 
+/// Responses that were not understood and are kept for [`Session::passed_over`].
+const PASSED_OVER: usize = 64;
+
+/// Octets kept of each: enough to name it to a person.
+const PASSED_OVER_OCTETS: usize = 200;
+
 /// What a session is told at its start.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -114,6 +120,7 @@ pub struct Session {
     commands: u64,
     capabilities: Vec<Capability>,
     utf8: bool,
+    passed_over: VecDeque<Vec<u8>>,
     closed: bool,
 }
 
@@ -132,6 +139,7 @@ impl Session {
             commands: 0,
             capabilities: Vec::new(),
             utf8: false,
+            passed_over: VecDeque::new(),
             closed: false,
         }
     }
@@ -176,6 +184,12 @@ impl Session {
     /// What the server announced last; empty until it did.
     pub fn capabilities(&self) -> &[Capability] {
         &self.capabilities
+    }
+
+    /// The next response that was not understood, its beginning alone; the latest [`PASSED_OVER`] are kept. A client that
+    /// must miss nothing looks here.
+    pub fn passed_over(&mut self) -> Option<Vec<u8>> {
+        self.passed_over.pop_front()
     }
 
     /// Sends a command.
@@ -320,7 +334,15 @@ impl Session {
             self.literal = size;
         }
         let text = std::mem::take(&mut self.text);
-        response(&text, self.utf8).map(Some).ok_or(Error::NotImap)
+        let response = response(&text, self.utf8).ok_or(Error::NotImap)?;
+        if matches!(response, Response::Untagged(None)) {
+            if self.passed_over.len() >= PASSED_OVER {
+                self.passed_over.pop_front();
+            }
+            let beginning = text.get(..PASSED_OVER_OCTETS).unwrap_or(&text);
+            self.passed_over.push_back(beginning.to_vec());
+        }
+        Ok(Some(response))
     }
 
     /// What a response means; `None` if nothing to the caller.
@@ -356,7 +378,11 @@ impl Session {
             }) => {
                 self.capabilities.clone_from(capabilities);
             }
-            Untagged::Enabled(enabled) if enabled.contains(&Capability::Imap4rev2) => {
+            // RFC 9755 §3: mailbox names are UTF-8 from then on, as in IMAP4rev2.
+            Untagged::Enabled(enabled)
+                if enabled.contains(&Capability::Imap4rev2)
+                    || enabled.contains(&Capability::Utf8Accept) =>
+            {
                 self.utf8 = true
             }
             _ => {}

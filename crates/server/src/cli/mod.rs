@@ -26,6 +26,7 @@ mod maintenance;
 mod metadata;
 mod mime;
 mod queue;
+mod remote;
 mod reports;
 mod send;
 mod setup;
@@ -105,7 +106,8 @@ enum Command {
     /// Tell IMAP clients about the server
     #[command(subcommand)]
     Metadata(metadata::Command),
-    /// Bring mail from files into an account; an import that was cut off goes on where it was
+    /// Bring mail from files or from another server into an account; a second run brings what is new, and one that was cut off
+    /// goes on where it was
     Import(transfer::Import),
     /// Write an account's mail to files; a second run adds what is missing
     Export(transfer::Export),
@@ -181,8 +183,8 @@ fn run(command: Command, context: &Context) -> Result<ExitCode> {
         Command::AppPassword(command) => app_password::run(command, context)?,
         Command::Mailbox(command) => mailbox::run(command, context)?,
         Command::Metadata(command) => metadata::run(command, context)?,
-        Command::Import(arguments) => transfer::import(arguments, context)?,
-        Command::Export(arguments) => transfer::export(arguments, context)?,
+        Command::Import(arguments) => return transfer::import(arguments, context),
+        Command::Export(arguments) => return transfer::export(arguments, context),
         Command::Backup(arguments) => maintenance::backup(arguments, context)?,
         Command::Check(arguments) => return maintenance::check(arguments, context),
         Command::Send(arguments) => return send::run(arguments, context),

@@ -56,7 +56,7 @@ impl Target {
     }
 
     /// Keeps a message; its failure may show later, in the next call.
-    fn append(&mut self, request: Append, message: &[u8]) -> Result {
+    pub(super) fn append(&mut self, request: Append, message: &[u8]) -> Result {
         match self {
             Target::Server(client) => client.append(request, message)?,
             Target::Store { store, awaited } => {
@@ -136,6 +136,7 @@ impl Account for Mailbag {
             keywords: item.keywords,
             received: item.received,
             pop3_uid: item.pop3_uid,
+            remote: None,
         };
         let appended = self.target.append(request, &item.message);
         appended.map_err(|error| transfer::Error::Account(error.to_string()))

@@ -1,61 +1,82 @@
 //! `waxwing import` and `waxwing export`
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::target::Mailbag;
 use super::{Context, Result};
+use crate::remote::Address;
 use crate::transfer::{self, Format, Progress};
 
 /// Progress is drawn at most this often per second.
 const FRAMES: u8 = 10;
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
+/// Where mail is: in files, or on a server.
+#[derive(Debug, Clone)]
 enum From {
-    /// Maildir++, as Dovecot and others keep it
-    Maildir,
-    /// A file per mailbox
-    Mbox,
-    /// A file per message
-    Eml,
+    Files(Format),
+    Server(String),
+}
+
+fn from(text: &str) -> std::result::Result<From, String> {
+    match text {
+        "maildir" => Ok(From::Files(Format::Maildir)),
+        "mbox" => Ok(From::Files(Format::Mbox)),
+        "eml" => Ok(From::Files(Format::Eml)),
+        url if Address::is_meant(url) => Address::parse(url)
+            .map(|_| From::Server(url.to_owned()))
+            .map_err(|error| error.to_string()),
+        _ => Err("use maildir, mbox, eml, or a URL like imaps://user@host".to_owned()),
+    }
 }
 
 #[derive(Debug, Args)]
 pub(super) struct Import {
     /// The account
     account: String,
-    /// How the mail is kept there
-    format: From,
+    /// How the mail is kept: maildir (Maildir++), mbox (a file per mailbox), eml (a file per message); or the URL of an account
+    /// on another server, imap://, imaps://, pop3:// or pop3s://, as in imaps://user@host:port/mailbox
+    #[arg(value_name = "FORMAT|URL", value_parser = from)]
+    from: From,
     /// A folder, or a single file
-    path: PathBuf,
+    path: Option<PathBuf>,
     /// What would go to INBOX goes to this mailbox
     #[arg(long, value_name = "NAME")]
     mailbox: Option<String>,
+    #[command(flatten)]
+    remote: super::remote::Import,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct Export {
     /// The account
     account: String,
-    /// How the mail shall be kept
-    format: From,
+    /// How the mail shall be kept: maildir, mbox or eml
+    #[arg(value_name = "FORMAT", value_parser = from)]
+    from: From,
     /// The folder to write into
-    path: PathBuf,
+    path: Option<PathBuf>,
 }
 
-impl From {
-    fn format(self) -> Format {
-        match self {
-            From::Maildir => Format::Maildir,
-            From::Mbox => Format::Mbox,
-            From::Eml => Format::Eml,
+/// The path that goes with a format.
+fn path(path: Option<PathBuf>) -> Result<PathBuf> {
+    path.ok_or_else(|| "a path is missing".into())
+}
+
+pub(super) fn import(arguments: Import, context: &Context) -> Result<ExitCode> {
+    let format = match arguments.from {
+        From::Files(format) => format,
+        From::Server(url) => {
+            if arguments.path.is_some() {
+                return Err("a path is for mail in files; a mailbox is named in the URL".into());
+            }
+            let (account, inbox) = (arguments.account, arguments.mailbox);
+            return super::remote::import(account, &url, inbox, arguments.remote, context);
         }
-    }
-}
-
-pub(super) fn import(arguments: Import, context: &Context) -> Result {
+    };
     let (target, address) = (context.target()?, arguments.account);
     let mut bag = Mailbag {
         target,
@@ -64,12 +85,7 @@ pub(super) fn import(arguments: Import, context: &Context) -> Result {
         last: None,
     };
     let mut bar = Bar::new(context.json);
-    let done = transfer::import(
-        &mut bag,
-        arguments.format.format(),
-        &arguments.path,
-        &mut bar,
-    )?;
+    let done = transfer::import(&mut bag, format, &path(arguments.path)?, &mut bar)?;
     bar.bar.finish_and_clear();
     match context.json {
         true => say!(
@@ -86,10 +102,13 @@ pub(super) fn import(arguments: Import, context: &Context) -> Result {
             done.skipped
         ),
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
-pub(super) fn export(arguments: Export, context: &Context) -> Result {
+pub(super) fn export(arguments: Export, context: &Context) -> Result<ExitCode> {
+    let From::Files(format) = arguments.from else {
+        return Err("export to a server is not there yet".into());
+    };
     let (target, address) = (context.target()?, arguments.account);
     let mut bag = Mailbag {
         target,
@@ -98,12 +117,7 @@ pub(super) fn export(arguments: Export, context: &Context) -> Result {
         last: None,
     };
     let mut bar = Bar::new(context.json);
-    let done = transfer::export(
-        &mut bag,
-        arguments.format.format(),
-        &arguments.path,
-        &mut bar,
-    )?;
+    let done = transfer::export(&mut bag, format, &path(arguments.path)?, &mut bar)?;
     bar.bar.finish_and_clear();
     match context.json {
         true => say!(
@@ -117,16 +131,16 @@ pub(super) fn export(arguments: Export, context: &Context) -> Result {
             done.known
         ),
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 /// A bar on a terminal, nothing elsewhere.
-struct Bar {
-    bar: ProgressBar,
+pub(super) struct Bar {
+    pub(super) bar: ProgressBar,
 }
 
 impl Bar {
-    fn new(json: bool) -> Bar {
+    pub(super) fn new(json: bool) -> Bar {
         let target = match json {
             true => ProgressDrawTarget::hidden(),
             // Draws on standard error, and only where that is a terminal.

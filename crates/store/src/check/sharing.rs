@@ -8,7 +8,7 @@ use crate::snapshot::Snapshot;
 use crate::tx::Tx;
 
 /// Table, what is wrong with a row, and the rows it is wrong with.
-const RULES: [(&str, &str, &str); 9] = [
+const RULES: &[(&str, &str, &str)] = &[
     (
         "acl",
         "give rights on a mailbox that does not exist",
@@ -49,10 +49,23 @@ const RULES: [(&str, &str, &str); 9] = [
         NO_MAILBOX,
     ),
     ("url_key", "are of a reader that does not exist", NO_READER),
+    (
+        "remote_message",
+        "are of no mailbox elsewhere",
+        "NOT EXISTS (SELECT 1 FROM remote_mailbox m WHERE m.account_id = remote_message.account_id \
+         AND m.remote_id = remote_message.remote_id)",
+    ),
+    (
+        "remote_mailbox",
+        "are of an account that does not exist",
+        NO_ACCOUNT,
+    ),
+    ("fetch", "are of an account that does not exist", NO_ACCOUNT),
 ];
 
 const NO_MAILBOX: &str =
     "(account_id, mailbox_id) NOT IN (SELECT account_id, mailbox_id FROM mailbox)";
+const NO_ACCOUNT: &str = "account_id NOT IN (SELECT account_id FROM account)";
 const NO_READER: &str = "reader NOT IN (SELECT account_id FROM account)";
 
 /// Looks for rows without a purpose.

@@ -1,0 +1,407 @@
+//! An IMAP account brought here, whole, as often as wanted: each run brings what is new since the last one.
+//!
+//! For each mailbox: EXAMINE; what is there (all of it, or with CONDSTORE what changed since the last complete look) is
+//! compared with what is remembered; new messages come by FETCH in batches and are kept one by one, changed flags are passed
+//! on, and at the end numbers and octets there are compared with those here.
+
+mod mailbox;
+
+use std::collections::HashMap;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use imap::{
+    Bound, Capability, Command, List, ListPattern, ListReturn, ListSelection, MailboxName,
+    NamespaceEntry, SequenceSet, Untagged,
+};
+use serde_json::Value;
+use store::SpecialUse;
+
+use super::admin::{self, Gone};
+use super::client::Imap;
+use super::connect::Login;
+use super::names::{self, Here, Listed, Plan};
+use super::{Door, Error, MAILBOXES, Watch};
+use crate::manage::{Answer, Request};
+
+/// Messages in one FETCH: many enough that waiting for its end costs nothing, few enough for a command line (RFC 7162 §4 asks
+/// for lines of 8192 octets at most).
+pub const BATCH: usize = 500;
+
+/// Pauses before another connection is tried; what comes to rest longer is to be run again. Any message brought begins anew.
+const PAUSES: [Duration; 5] = [
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+    Duration::from_secs(8),
+    Duration::from_secs(15),
+];
+
+/// What is brought, and how.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Into which account.
+    pub account: String,
+    /// Messages that are gone there are removed here.
+    pub delete: bool,
+    /// Mailboxes that only show what others keep are left out.
+    pub skip_views: bool,
+    /// What comes from INBOX goes there.
+    pub inbox: Option<String>,
+    /// The largest message taken.
+    pub message_limit: u64,
+}
+
+/// What became of one mailbox.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MailboxReport {
+    /// Its name there.
+    pub there: String,
+    /// Where its mail is here.
+    pub here: String,
+    /// Messages there.
+    pub messages_there: u64,
+    /// Their octets, as its server says.
+    pub octets_there: u64,
+    /// Messages of it that are here.
+    pub messages_here: u64,
+    /// Their octets.
+    pub octets_here: u64,
+    /// Of these, those that its owner has removed or moved here since.
+    pub removed_here: u64,
+    /// Of these, those that are here from another mailbox, which this one only shows.
+    pub elsewhere: u64,
+    /// Brought by this run.
+    pub new: u64,
+    /// Octets brought by this run.
+    pub octets: u64,
+    /// Messages whose flags this run changed.
+    pub flags: u64,
+    /// Messages this run found gone there.
+    pub gone: u64,
+    /// What differs, in words.
+    pub differs: Vec<String>,
+}
+
+/// What became of a run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Each mailbox.
+    pub mailboxes: Vec<MailboxReport>,
+    /// What was left out, and why.
+    pub left_out: Vec<String>,
+}
+
+impl Report {
+    /// Whether everything that is there is here.
+    pub fn is_complete(&self) -> bool {
+        self.left_out.is_empty()
+            && self
+                .mailboxes
+                .iter()
+                .all(|mailbox| mailbox.differs.is_empty())
+    }
+}
+
+/// A run.
+struct Run<'a> {
+    door: &'a mut dyn Door,
+    watch: &'a mut dyn Watch,
+    login: &'a Login,
+    options: &'a Options,
+    source: String,
+    imap: Imap,
+    /// Connections lost since a message was brought.
+    lost: usize,
+    report: Report,
+}
+
+/// Brings an account here.
+pub async fn import(
+    door: &mut dyn Door,
+    login: &Login,
+    options: &Options,
+    watch: &mut dyn Watch,
+) -> Result<Report, Error> {
+    let imap = Imap::open(login, options.message_limit).await?;
+    let mut run = Run {
+        door,
+        watch,
+        login,
+        options,
+        source: login.address.source(),
+        imap,
+        lost: 0,
+        report: Report::default(),
+    };
+    let plans = run.plan().await?;
+    if let (Some(wanted), true) = (&login.address.mailbox, plans.is_empty()) {
+        return Err(Error::Address(format!(
+            "there is no mailbox {wanted} on the server"
+        )));
+    }
+    for plan in &plans {
+        run.persist(plan).await?;
+    }
+    run.imap.quit().await;
+    Ok(run.report)
+}
+
+impl Run<'_> {
+    fn remote(&mut self, request: admin::Request) -> Result<Answer, Error> {
+        self.door.ask(Request::Remote(request))
+    }
+
+    /// Where each mailbox goes.
+    async fn plan(&mut self) -> Result<Vec<Plan>, Error> {
+        let (prefix, foreign) = self.namespace().await?;
+        let mut listed = self.list().await?;
+        while let Some(text) = self.imap.passed_over() {
+            if text.to_ascii_uppercase().starts_with("* LIST") {
+                self.leave_out(format!(
+                    "a mailbox whose name is not written as names must be: {text}"
+                ));
+            }
+        }
+        let shared = |listed: &Listed| {
+            foreign
+                .iter()
+                .any(|prefix| listed.name.as_str().starts_with(prefix.as_str()))
+        };
+        for one in listed.iter().filter(|one| one.selectable && shared(one)) {
+            self.watch.note(&format!(
+                "{}: belongs to others and is not brought",
+                one.name
+            ));
+        }
+        listed.retain(|one| !shared(one));
+        if let Some(wanted) = &self.login.address.mailbox {
+            let below = format!("{wanted}/");
+            listed.retain(|one| {
+                let name = names::translated(one, &prefix);
+                name == *wanted || name.starts_with(&below) || one.name.as_str() == wanted
+            });
+        }
+        if self.options.skip_views {
+            for one in listed.iter().filter(|one| one.is_view()) {
+                self.watch.note(&format!(
+                    "{}: not brought; what is in no other mailbox stays there",
+                    one.name
+                ));
+            }
+            listed.retain(|one| !one.is_view());
+        }
+        let (here, remembered) = self.here()?;
+        let mut plans = names::plan(listed, &prefix, &here, &remembered);
+        if let Some(inbox) = &self.options.inbox {
+            for plan in plans.iter_mut().filter(|plan| plan.listed.name.is_inbox()) {
+                plan.name.clone_from(inbox);
+            }
+        }
+        Ok(plans)
+    }
+
+    /// The prefix of one's own mailboxes, and those of other people's (RFC 2342).
+    async fn namespace(&mut self) -> Result<(String, Vec<String>), Error> {
+        let mut found = (String::new(), Vec::new());
+        if !self.imap.has(&Capability::Namespace) {
+            return Ok(found);
+        }
+        self.imap
+            .run(&Command::Namespace, |untagged| {
+                if let Untagged::Namespace(namespace) = untagged {
+                    let prefix = |entry: NamespaceEntry| entry.prefix;
+                    found.0 = namespace
+                        .personal
+                        .into_iter()
+                        .next()
+                        .map(prefix)
+                        .unwrap_or_default();
+                    let others = namespace.other_users.into_iter().chain(namespace.shared);
+                    // An empty prefix would be everything.
+                    found.1 = others
+                        .map(prefix)
+                        .filter(|prefix| !prefix.is_empty())
+                        .collect();
+                }
+                Ok(())
+            })
+            .await?;
+        Ok(found)
+    }
+
+    async fn list(&mut self) -> Result<Vec<Listed>, Error> {
+        let extended = self.imap.has(&Capability::ListExtended);
+        let command = Command::List(List {
+            selection: ListSelection::default(),
+            reference: String::new(),
+            patterns: vec![ListPattern::new("*")],
+            returns: ListReturn {
+                subscribed: extended,
+                special_use: extended && self.imap.has(&Capability::SpecialUse),
+                ..ListReturn::default()
+            },
+            extended,
+        });
+        let mut listed: Vec<Listed> = Vec::new();
+        let mut heard = 0_usize;
+        let mut take = |untagged| {
+            if let Untagged::List(entry) | Untagged::Lsub(entry) = untagged {
+                heard = heard.saturating_add(1);
+                if heard > 2 * MAILBOXES {
+                    return Err(Error::Hostile(format!(
+                        "lists more than {MAILBOXES} mailboxes"
+                    )));
+                }
+                listed.push(Listed::new(entry));
+            }
+            Ok(())
+        };
+        self.imap.must(&command, &mut take).await?;
+        if !extended {
+            let command = Command::Lsub {
+                reference: String::new(),
+                pattern: ListPattern::new("*"),
+            };
+            let before = self.imap.run(&command, |untagged| {
+                if let Untagged::Lsub(mut entry) = untagged {
+                    entry.attributes = vec![
+                        imap::MailboxAttribute::Subscribed,
+                        imap::MailboxAttribute::NoSelect,
+                    ];
+                    take(Untagged::Lsub(entry))?;
+                }
+                Ok(())
+            });
+            before.await?;
+        }
+        Ok(merged(listed))
+    }
+
+    /// The mailboxes of the account here, and where mailboxes of this source went before.
+    fn here(&mut self) -> Result<(Vec<Here>, HashMap<String, String>), Error> {
+        let address = self.options.account.clone();
+        let answer = self.door.ask(Request::MailboxList {
+            address: address.clone(),
+        })?;
+        let text = |row: &Value, key: &str| row.get(key).and_then(Value::as_str).map(str::to_owned);
+        let here = rows(&answer).filter_map(|row| {
+            Some(Here {
+                name: text(row, "name")?,
+                special_use: text(row, "special_use")
+                    .as_deref()
+                    .and_then(SpecialUse::from_name),
+            })
+        });
+        let here = here.collect();
+        let source = self.source.clone();
+        let answer = self.remote(admin::Request::Remembered { address, source })?;
+        let remembered =
+            rows(&answer).filter_map(|row| Some((text(row, "name")?, text(row, "mailbox")?)));
+        Ok((here, remembered.collect()))
+    }
+
+    /// Looks at a mailbox until that has worked, over as many connections as it takes.
+    async fn persist(&mut self, plan: &Plan) -> Result<(), Error> {
+        let mut kept = MailboxReport::default();
+        loop {
+            let error = match self.mailbox(plan, &mut kept).await {
+                Ok(()) => {
+                    self.report.mailboxes.push(kept);
+                    return Ok(());
+                }
+                // It was there when it was listed; or it is not for us.
+                Err(error @ Error::Refused { .. }) => {
+                    self.leave_out(format!("{}: {error}", plan.listed.name));
+                    return Ok(());
+                }
+                Err(error) if error.is_broken() => error,
+                Err(error) => return Err(error),
+            };
+            self.reconnect(error).await?;
+        }
+    }
+
+    async fn reconnect(&mut self, mut error: Error) -> Result<(), Error> {
+        loop {
+            let Some(pause) = PAUSES.get(self.lost) else {
+                return Err(error);
+            };
+            self.lost = self.lost.saturating_add(1);
+            self.watch
+                .note(&format!("{error}; trying again in {} s", pause.as_secs()));
+            tokio::time::sleep(*pause).await;
+            match Imap::open(self.login, self.options.message_limit).await {
+                Ok(imap) => {
+                    self.imap = imap;
+                    return Ok(());
+                }
+                Err(again) if again.is_broken() => error = again,
+                Err(other) => return Err(other),
+            }
+        }
+    }
+
+    fn leave_out(&mut self, what: String) {
+        self.watch.note(&format!("left out: {what}"));
+        self.report.left_out.push(what);
+    }
+
+    fn gone(&self) -> Gone {
+        match self.options.delete {
+            true => Gone::Remove,
+            false => Gone::Keep,
+        }
+    }
+}
+
+/// The same mailbox from LIST and LSUB is one.
+fn merged(listed: Vec<Listed>) -> Vec<Listed> {
+    let mut places: HashMap<MailboxName, usize> = HashMap::new();
+    let mut merged: Vec<Listed> = Vec::new();
+    for one in listed {
+        if one.name.as_str().is_empty() {
+            continue;
+        }
+        match places.get(&one.name).and_then(|at| merged.get_mut(*at)) {
+            Some(known) => {
+                known.subscribed |= one.subscribed;
+                known.selectable |= one.selectable;
+                known.special_use = known.special_use.or(one.special_use);
+            }
+            None => {
+                places.insert(one.name.clone(), merged.len());
+                merged.push(one);
+            }
+        }
+    }
+    merged.truncate(MAILBOXES);
+    merged
+}
+
+/// The rows of an answer.
+fn rows(answer: &Answer) -> impl Iterator<Item = &Value> {
+    answer.value.as_array().into_iter().flatten()
+}
+
+/// A set of UIDs, ascending.
+fn set(uids: &[u32]) -> SequenceSet {
+    let mut ranges: Vec<(NonZeroU32, NonZeroU32)> = Vec::new();
+    for uid in uids.iter().filter_map(|uid| NonZeroU32::new(*uid)) {
+        match ranges.last_mut() {
+            Some((_, last)) if last.checked_add(1) == Some(uid) => *last = uid,
+            _ => ranges.push((uid, uid)),
+        }
+    }
+    SequenceSet::Ranges(
+        ranges
+            .into_iter()
+            .map(|(first, last)| (Bound::Number(first), Bound::Number(last)))
+            .collect(),
+    )
+}
+
+/// All messages.
+fn everything() -> SequenceSet {
+    SequenceSet::Ranges(vec![(Bound::Number(NonZeroU32::MIN), Bound::Last)])
+}
