@@ -38,7 +38,7 @@ pub(super) struct Access {
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Another server")]
-pub(super) struct Import {
+pub(super) struct Bring {
     #[command(flatten)]
     access: Access,
     /// Messages that are gone there since the last run are removed here; with POP3, messages are removed there once they are
@@ -119,7 +119,7 @@ pub(super) fn import(
     account: String,
     url: &str,
     inbox: Option<String>,
-    arguments: Import,
+    arguments: Bring,
     context: &Context,
 ) -> Result<ExitCode> {
     let mut target = context.target()?;

@@ -47,7 +47,7 @@ pub(super) struct Import {
     #[arg(long, value_name = "NAME")]
     mailbox: Option<String>,
     #[command(flatten)]
-    remote: super::remote::Import,
+    remote: super::remote::Bring,
 }
 
 #[derive(Debug, Args)]
