@@ -15,7 +15,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-pub use imap::ImapOptions;
+pub use imap::{Every, ImapOptions, MessageLimit};
 pub use outbound::{CourierOptions, DnsOptions, Dnssec, Pattern, Route, RouteTls, route};
 pub use smtp::{Introspection, Oidc, Proxy, Smtp, Submission};
 pub use template::template;

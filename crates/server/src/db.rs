@@ -7,14 +7,16 @@
 
 use std::sync::Arc;
 
-use store::{Content, Error, Options, Result, Snapshot, Store, Tx};
-use tokio::sync::{Semaphore, oneshot};
+use store::{AccountId, Content, Error, Options, Result, Snapshot, Store, Tx};
+use tokio::sync::oneshot;
+
+use crate::turns::Turns;
 
 /// The store and the bound of its use. Clones share both.
 #[derive(Clone)]
 pub struct Db {
     store: Store,
-    slots: Arc<Semaphore>,
+    slots: Arc<Turns>,
 }
 
 /// Long reads at the same time on a machine with `workers` processors: enough to keep them busy while some wait for
@@ -42,7 +44,7 @@ impl Db {
     pub fn new(store: Store) -> Db {
         Db {
             store,
-            slots: Arc::new(Semaphore::new(slots(workers()))),
+            slots: Turns::new(slots(workers())),
         }
     }
 
@@ -92,9 +94,16 @@ impl Db {
         &self,
         f: impl FnOnce(&Store) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let Ok(slot) = Arc::clone(&self.slots).acquire_owned().await else {
-            return Err(Error::Closed);
-        };
+        self.blocking_for(NOBODY, f).await
+    }
+
+    /// The same for an account: it waits in line with the account's other work, not before that of others (attack A20).
+    pub async fn blocking_for<T: Send + 'static>(
+        &self,
+        account: AccountId,
+        f: impl FnOnce(&Store) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let slot = self.slots.take(account).await;
         let store = self.store.clone();
         let task = tokio::task::spawn_blocking(move || {
             let result = f(&store);
@@ -105,3 +114,6 @@ impl Db {
             .unwrap_or_else(|error| Err(Error::Internal(error.to_string())))
     }
 }
+
+/// The line of work that is the server's own.
+const NOBODY: AccountId = AccountId(0);

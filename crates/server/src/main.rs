@@ -36,6 +36,7 @@ mod strangers;
 mod stream;
 mod tls;
 mod transfer;
+mod turns;
 
 use std::sync::Arc;
 

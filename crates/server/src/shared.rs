@@ -4,7 +4,6 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::SystemTime;
 
 use store::Timestamp;
-use tokio::sync::Semaphore;
 
 use crate::auth::Auth;
 use crate::budget::Budget;
@@ -19,6 +18,7 @@ use crate::sessions::Sessions;
 use crate::sign::Signer;
 use crate::strangers::Rates;
 use crate::tls::Tls;
+use crate::turns::Turns;
 
 /// The server's context.
 pub struct Shared {
@@ -29,9 +29,9 @@ pub struct Shared {
     pub auth: Auth,
     /// Memory for messages in flight.
     pub budget: Budget,
-    /// Turns of searches that read messages. Fewer than processors, so that however many such searches run, everybody
+    /// Turns of searches that take a while. Fewer than processors, so that however many such searches run, everybody
     /// else finds one free.
-    pub searches: Semaphore,
+    pub searches: Arc<Turns>,
     /// Views of mailboxes lately selected.
     pub recent: Recent,
     /// Keys of URLs that were changed.
@@ -70,7 +70,7 @@ impl Shared {
             budget: Budget::new(config.limits.memory),
             recent: Recent::default(),
             url_resets: crate::imap::Resets::default(),
-            searches: Semaphore::new(workers().saturating_sub(1).max(1)),
+            searches: Turns::new(workers().saturating_sub(1)),
             config: RwLock::new(Arc::new(config)),
             db,
             tls,

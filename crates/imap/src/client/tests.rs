@@ -162,6 +162,34 @@ fn responses_of_other_servers() {
         ),
         ("OK [broken", Untagged::Status(Reply::ok("[broken"))),
         (
+            "OK [inprogress (\"A001\" 454 1000)] on",
+            in_progress(Some("A001"), Some(454), Some(1000)),
+        ),
+        ("OK [INPROGRESS] on", in_progress(None, None, None)),
+        (
+            "OK [INPROGRESS (NIL 7 NIL)] on",
+            in_progress(None, Some(7), None),
+        ),
+        // RFC 9585 §6: a goal that cannot be is disregarded.
+        (
+            "OK [INPROGRESS (\"t\" 9 3)] on",
+            in_progress(Some("t"), Some(9), None),
+        ),
+        (
+            "NO [MESSAGELIMIT 1000 20001] cut",
+            Untagged::Status(Reply::no("cut").with(Code::MessageLimit {
+                limit: 1000,
+                uid: Some(20001),
+            })),
+        ),
+        (
+            "NO [MESSAGELIMIT 1000] no",
+            Untagged::Status(Reply::no("no").with(Code::MessageLimit {
+                limit: 1000,
+                uid: None,
+            })),
+        ),
+        (
             "OK [PERMANENTFLAGS (\\Seen \\*)] ok",
             Untagged::Status(Reply::ok("ok").with(Code::PermanentFlags {
                 flags: vec![Flag::Seen],
@@ -1239,4 +1267,12 @@ fn urls_are_asked_for_and_read() {
             ),
         ]
     );
+}
+
+fn in_progress(tag: Option<&str>, progress: Option<u64>, goal: Option<u64>) -> Untagged {
+    Untagged::Status(Reply::ok("on").with(Code::InProgress {
+        tag: tag.map(str::to_owned),
+        progress,
+        goal,
+    }))
 }

@@ -82,7 +82,13 @@ fn code(out: &mut Output, code: &Code, utf8: bool) {
         Code::TooMany => b"TOOMANY",
         Code::CompressionActive => b"COMPRESSIONACTIVE",
         Code::UidRequired => b"UIDREQUIRED",
+        Code::InProgress {
+            tag: None,
+            progress: None,
+            ..
+        } => b"INPROGRESS",
         Code::InProgress { .. } => b"INPROGRESS ",
+        Code::MessageLimit { .. } => b"MESSAGELIMIT ",
         Code::NonExistent => b"NONEXISTENT",
         Code::NoPerm => b"NOPERM",
         Code::NotSaved => b"NOTSAVED",
@@ -174,17 +180,13 @@ fn code(out: &mut Output, code: &Code, utf8: bool) {
             tag,
             progress,
             goal,
-        } => {
-            out.put(b"(");
-            string(out, tag.as_bytes(), false);
-            out.put(b" ");
-            number(out, *progress);
-            out.put(b" ");
-            match goal {
-                Some(goal) => number(out, *goal),
-                None => out.put(b"NIL"),
+        } => in_progress(out, tag.as_deref(), *progress, *goal),
+        Code::MessageLimit { limit, uid } => {
+            number(out, *limit);
+            if let Some(uid) = uid {
+                out.put(b" ");
+                number(out, *uid);
             }
-            out.put(b")");
         }
         _ => {}
     }
@@ -198,6 +200,33 @@ fn permanent_flags(out: &mut Output, flags: &[Flag], new_keywords: bool) {
     separated(out, flags, flag);
     if new_keywords {
         out.put(if flags.is_empty() { b"\\*" } else { b" \\*" });
+    }
+    out.put(b")");
+}
+
+/// ```text
+/// resp-text-code   =/ "INPROGRESS" [SP "(" inprogress-tag SP inprogress-state ")"]
+/// inprogress-tag   = quoted / nil
+/// inprogress-state = nil SP nil / number SP nil / number SP nz-number
+/// ```
+fn in_progress(out: &mut Output, tag: Option<&str>, progress: Option<u64>, goal: Option<u64>) {
+    if tag.is_none() && progress.is_none() {
+        return;
+    }
+    out.put(b"(");
+    // RFC 9585 §4: a tag with a bracket would end the code.
+    match tag.filter(|tag| !tag.contains(']')) {
+        Some(tag) => string(out, tag.as_bytes(), false),
+        None => out.put(b"NIL"),
+    }
+    // No goal without progress, and none that is reached.
+    let goal = goal.filter(|goal| progress.is_some_and(|progress| progress < *goal));
+    for value in [progress, goal] {
+        out.put(b" ");
+        match value {
+            Some(value) => number(out, value),
+            None => out.put(b"NIL"),
+        }
     }
     out.put(b")");
 }

@@ -174,6 +174,7 @@ impl Parser<'_> {
             "TOOMANY" => Code::TooMany,
             "COMPRESSIONACTIVE" => Code::CompressionActive,
             "INPROGRESS" => self.in_progress()?,
+            "MESSAGELIMIT" => self.message_limit()?,
             "LIMIT" => Code::Limit,
             "METADATA" => self.metadata_code()?,
             "BADEVENT" => {
@@ -235,24 +236,38 @@ impl Parser<'_> {
     /// "INPROGRESS" [SP "(" tag-string SP (number / nil) SP (nz-number / nil) ")"] ; RFC 9585
     /// ```
     fn in_progress(&mut self) -> Parsed<Code> {
-        let mut told = (String::new(), 0, None);
+        let (mut tag, mut progress, mut goal) = (None, None, None);
         if self.cursor.eat(b' ') {
             self.open()?;
-            told.0 = self
+            tag = self
                 .nstring()?
-                .map(|tag| String::from_utf8_lossy(&tag).into_owned())
-                .unwrap_or_default();
+                .map(|tag| String::from_utf8_lossy(&tag).into_owned());
             self.sp()?;
-            told.1 = self.number_or_nil()?.unwrap_or(0);
+            progress = self.number_or_nil()?;
             self.sp()?;
-            told.2 = self.number_or_nil()?;
+            // RFC 9585 §6: what cannot be true is not believed.
+            goal = self
+                .number_or_nil()?
+                .filter(|goal| progress.is_some_and(|progress| progress < *goal));
             self.cursor.expect(b')', "a closing parenthesis")?;
         }
         Ok(Code::InProgress {
-            tag: told.0,
-            progress: told.1,
-            goal: told.2,
+            tag,
+            progress,
+            goal,
         })
+    }
+
+    /// ```text
+    /// resp-text-code =/ "MESSAGELIMIT" SP message-limit [SP uniqueid] ; RFC 9738
+    /// ```
+    fn message_limit(&mut self) -> Parsed<Code> {
+        let limit = self.sp_number()?;
+        let uid = match self.cursor.peek() {
+            Some(b' ') => Some(self.sp_number()?),
+            _ => None,
+        };
+        Ok(Code::MessageLimit { limit, uid })
     }
 
     fn number_or_nil(&mut self) -> Parsed<Option<u64>> {

@@ -9,7 +9,10 @@ use encoding_rs::{Encoding, UTF_8};
 
 use super::base::number64;
 use super::{Parsed, Parser, Stop, too_many};
-use crate::{Code, Command, Flag, PartialRange, Reply, Search, SearchKey, SearchReturn, Status};
+use crate::{
+    Bound, Code, Command, Flag, PartialRange, Reply, Search, SearchKey, SearchReturn, SequenceSet,
+    Status,
+};
 
 /// The charset of a search's texts.
 pub(super) type Charset = &'static Encoding;
@@ -312,12 +315,13 @@ impl Parser<'_> {
     /// search-key =/ ("EMAILID" / "THREADID") SP objectid ; RFC 8474 §7
     /// search-key =/ "FILTER" SP filter-name ; RFC 5466 §4
     /// search-key =/ "FUZZY" SP search-key ; RFC 6203 §7
+    /// search-key =/ ("UIDAFTER" / "UIDBEFORE") SP uniqueid ; RFC 9738 §4
     /// ```
     fn search_leaf(&mut self, charset: Charset) -> Parsed<SearchKey> {
         use SearchKey as Key;
         if matches!(self.cursor.peek(), Some(b'0'..=b'9' | b'*' | b'$')) {
             let set = self.sequence_set()?;
-            if self.context.enabled.uid_only && set != crate::SequenceSet::Saved {
+            if self.context.enabled.uid_only && set != SequenceSet::Saved {
                 // RFC 9586 §3.5
                 let reply = Reply::bad("Use UID and a set").with(Code::UidRequired);
                 return Err(Stop::Refused(reply));
@@ -373,6 +377,15 @@ impl Parser<'_> {
             "LARGER" => Key::Larger(self.search_size()?),
             "SMALLER" => Key::Smaller(self.search_size()?),
             "UID" => Key::Uid(self.sp().and_then(|()| self.sequence_set())?),
+            // RFC 9738 §3.2: `*` has no part in it, so that nothing is found above the last.
+            "UIDAFTER" => self.search_uid()?.checked_add(1).map_or_else(
+                || Key::Not(Box::new(Key::All)),
+                |first| uids(first, u32::MAX),
+            ),
+            "UIDBEFORE" => match self.search_uid()?.saturating_sub(1) {
+                0 => Key::Not(Box::new(Key::All)),
+                last => uids(1, last),
+            },
             _ => return Err(error),
         })
     }
@@ -388,6 +401,11 @@ impl Parser<'_> {
             .decode_without_bom_handling_and_without_replacement(&octets)
             .map(|text| text.into_owned())
             .ok_or(error)
+    }
+
+    fn search_uid(&mut self) -> Parsed<u32> {
+        self.sp()?;
+        self.nz_number("a UID")
     }
 
     fn search_size(&mut self) -> Parsed<u64> {
@@ -452,6 +470,12 @@ impl Parser<'_> {
         }
         Ok(name.to_owned())
     }
+}
+
+/// The UIDs of a range.
+fn uids(first: u32, last: u32) -> SearchKey {
+    let bound = |number| NonZeroU32::new(number).map_or(Bound::Last, Bound::Number);
+    SearchKey::Uid(SequenceSet::Ranges(vec![(bound(first), bound(last))]))
 }
 
 /// What the grammar does not say of a search.

@@ -96,6 +96,7 @@ impl Config {
             Notify,
             UrlAuth,
             UrlAuthBinary,
+            InProgress,
         ]
     }
 }

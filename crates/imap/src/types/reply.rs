@@ -215,14 +215,21 @@ pub enum Code {
     CompressionActive,
     /// `UIDREQUIRED`: a sequence number after ENABLE UIDONLY (RFC 9586).
     UidRequired,
-    /// `INPROGRESS` (RFC 9585): the command with this tag goes on.
+    /// `INPROGRESS` (RFC 9585 §4): the command with this tag goes on. Only in an untagged OK.
     InProgress {
-        /// Its tag.
-        tag: String,
-        /// How much is done.
-        progress: u64,
-        /// Of how much, if known.
+        /// Its tag; none where it is not known or holds `]`.
+        tag: Option<String>,
+        /// How many items are done, if they are counted.
+        progress: Option<u64>,
+        /// Of how many, if known; always more than are done.
         goal: Option<u64>,
+    },
+    /// `MESSAGELIMIT` (RFC 9738 §3.1): a command works on so many messages at most.
+    MessageLimit {
+        /// How many.
+        limit: u32,
+        /// The lowest UID that was worked on, or would have been.
+        uid: Option<u32>,
     },
     /// Another one, as written between the brackets; only a client meets it.
     Other(String),

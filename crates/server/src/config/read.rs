@@ -591,6 +591,21 @@ mod tests {
             ),
             ("auth = 1", "auth", "must be a table, [auth]"),
             ("log = \"\"", "log", "must be a level"),
+            (
+                "[imap]\nprogress_every = \"often\"",
+                "imap.progress_every",
+                "must be a time with its unit",
+            ),
+            (
+                "[imap]\nmessage_limit = 0",
+                "imap.message_limit",
+                "must be from 1",
+            ),
+            (
+                "[imap]\nmessage_limit = 5\nsave_limit = 5",
+                "imap.save_limit",
+                "leave one out",
+            ),
         ];
         for (text, key, what) in table {
             let found = mistakes(&format!("{MINIMAL}{text}\n"));

@@ -97,6 +97,12 @@ strangers_per_day = 200
 [imap]
 # Accounts that may set quotas over IMAP.
 #administrators = ["admin@{hostname}"]
+# How often a client is told that a long command goes on; "off" for never.
+#progress_every = "10s"
+# On how many messages one command works; the newest are dealt with, and the client is told where that stopped. Not below
+# 1000. Or only how many messages COPY and APPEND add at once (save_limit).
+#message_limit = 50000
+#save_limit = 50000
 
 [reception]
 # What is done with mail from other servers: docs/judging.md. "obey" refuses what the policy of the author's domain

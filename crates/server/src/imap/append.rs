@@ -63,6 +63,8 @@ async fn admit(imap: &mut Imap, link: &Link, mut append: Append, size: u64) -> R
     if !messages.is_empty() {
         keep(imap, link, messages).await?;
     }
+    let number = imap.arriving.kept.len().saturating_add(1);
+    imap.limit.appended(number)?;
     let account = imap.account()?;
     if append.replaces.is_some() {
         replaced(imap, &append)?;
@@ -238,44 +240,42 @@ async fn place(imap: &mut Imap, link: &mut Link, mut append: Append) -> Answer {
     let messages = std::mem::take(&mut append.messages);
     keep(imap, link, messages).await?;
     let kept = std::mem::take(&mut imap.arriving.kept);
+    imap.limit.appended(kept.len())?;
     let from = imap
         .selected
         .as_deref()
         .zip(gone)
         .map(|(selected, uid)| (selected.account, selected.mailbox, uid));
     let name = append.mailbox;
-    let placed = imap
-        .shared
-        .db
-        .write(move |tx| {
-            let found = access::find(tx, account, name.as_str(), Rights::INSERT)?;
-            let place = match found.target(name.as_str()) {
-                Ok(place) => place,
-                Err(refusal) => return Ok(Err(refusal)),
+    let write = imap.shared.db.write(move |tx| {
+        let found = access::find(tx, account, name.as_str(), Rights::INSERT)?;
+        let place = match found.target(name.as_str()) {
+            Ok(place) => place,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        // First away, so that what counts for the quota is the difference (RFC 8508 §3.4).
+        if let Some((owner, mailbox, uid)) = from {
+            if !tx.rights(account, owner, mailbox)?.contains(REPLACES) {
+                return Ok(Err(access::NO_PERMISSION.into()));
+            }
+            if tx.expunge(owner, mailbox, &[uid..=uid], false)?.is_empty() {
+                return Err(Error::NotFound("message"));
+            }
+        }
+        let to = (place.owner, place.mailbox.id);
+        let mut placed = Vec::with_capacity(kept.len());
+        for message in kept {
+            let message = ::store::Append {
+                content: message.content,
+                flags: message.flags,
+                keywords: message.keywords,
+                received: message.received,
             };
-            // First away, so that what counts for the quota is the difference (RFC 8508 §3.4).
-            if let Some((owner, mailbox, uid)) = from {
-                if !tx.rights(account, owner, mailbox)?.contains(REPLACES) {
-                    return Ok(Err(access::NO_PERMISSION.into()));
-                }
-                if tx.expunge(owner, mailbox, &[uid..=uid], false)?.is_empty() {
-                    return Err(Error::NotFound("message"));
-                }
-            }
-            let to = (place.owner, place.mailbox.id);
-            let mut placed = Vec::with_capacity(kept.len());
-            for message in kept {
-                let message = ::store::Append {
-                    content: message.content,
-                    flags: message.flags,
-                    keywords: message.keywords,
-                    received: message.received,
-                };
-                placed.push(tx.append_as(account, to, &message, place.rights)?);
-            }
-            Ok(Ok(placed))
-        })
-        .await??;
+            placed.push(tx.append_as(account, to, &message, place.rights)?);
+        }
+        Ok(Ok(placed))
+    });
+    let placed = imap.progress.during(link, None, write).await???;
     let uid_validity = placed.first().map_or(0, |placed| placed.uid_validity);
     let code = Code::AppendUid {
         uid_validity,

@@ -1,5 +1,7 @@
 //! COPY and MOVE (RFC 9051 §6.4.7, §6.4.8). All messages or none.
 
+use std::sync::Arc;
+
 use ::imap::{Code, MailboxName, NumberSet, Reply, SequenceSet, Untagged};
 use ::store::{Copied, Error, Rights};
 
@@ -7,10 +9,16 @@ use super::error::Failure;
 use super::{Answer, Imap, Link, access, selected};
 
 /// COPY and UID COPY.
-pub async fn copy(imap: &mut Imap, uid: bool, set: &SequenceSet, to: MailboxName) -> Answer {
+pub async fn copy(
+    imap: &mut Imap,
+    link: &mut Link,
+    uid: bool,
+    set: &SequenceSet,
+    to: MailboxName,
+) -> Answer {
     imap.selected()?;
     let done = Reply::ok("copied");
-    match transfer(imap, uid, set, to, false).await? {
+    match transfer(imap, link, uid, set, to, false).await? {
         Some(copied) => Ok(done.with(code(&copied))),
         None => Ok(done),
     }
@@ -26,7 +34,7 @@ pub async fn move_messages(
     to: MailboxName,
 ) -> Answer {
     imap.writable()?;
-    if let Some(moved) = transfer(imap, uid, set, to, true).await? {
+    if let Some(moved) = transfer(imap, link, uid, set, to, true).await? {
         link.session
             .untagged(&Untagged::Status(Reply::ok("moved").with(code(&moved))));
     }
@@ -35,6 +43,7 @@ pub async fn move_messages(
 
 async fn transfer(
     imap: &mut Imap,
+    link: &mut Link,
     uid: bool,
     set: &SequenceSet,
     to: MailboxName,
@@ -42,6 +51,16 @@ async fn transfer(
 ) -> Result<Option<Copied>, Failure> {
     let selected = imap.selected()?;
     let runs = selected.runs(set, uid)?;
+    let told = Arc::clone(&selected.told);
+    // RFC 9738 §3.1: COPY is all or nothing, MOVE goes as far as it may.
+    let runs = match moves {
+        true => imap.limit.cut(&told, runs),
+        false => {
+            imap.limit.copied(&told, &runs)?;
+            runs
+        }
+    };
+    let selected = imap.selected()?;
     let uids = selected.uids(&runs);
     // A sequence number is a promise that the message is there; one that others expunged meanwhile is not, and to copy
     // only the rest would go unnoticed (RFC 2180 §4.4). A UID promises nothing.
@@ -54,36 +73,33 @@ async fn transfer(
             .with(Rights::EXPUNGE),
         false => Rights::READ,
     };
-    let copied = imap
-        .shared
-        .db
-        .write(move |tx| {
-            let found = access::find(tx, user, to.as_str(), Rights::INSERT)?;
-            let place = match found.target(to.as_str()) {
-                Ok(place) => place,
-                Err(refusal) => return Ok(Err(refusal)),
-            };
-            if uids.is_empty() || tx.mailbox_by_id(from.0, from.1)?.is_none() {
-                return Ok(Ok(Copied::default()));
+    let write = imap.shared.db.write(move |tx| {
+        let found = access::find(tx, user, to.as_str(), Rights::INSERT)?;
+        let place = match found.target(to.as_str()) {
+            Ok(place) => place,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        if uids.is_empty() || tx.mailbox_by_id(from.0, from.1)?.is_none() {
+            return Ok(Ok(Copied::default()));
+        }
+        // What a session has selected it could read; whether it still may is looked up where the work is done.
+        let here = tx.rights(user, from.0, from.1)?;
+        if !here.contains(needed) {
+            return Ok(Err(access::NO_PERMISSION.into()));
+        }
+        let to = (place.owner, place.mailbox.id);
+        let copied = match moves {
+            true => tx.move_as(user, from, &uids, to, place.rights)?,
+            false => tx.copy_as(user, from, &uids, to, place.rights)?,
+        };
+        match expected {
+            Some(expected) if copied.uids.len() as u64 != expected => {
+                Err(Error::NotFound("message"))
             }
-            // What a session has selected it could read; whether it still may is looked up where the work is done.
-            let here = tx.rights(user, from.0, from.1)?;
-            if !here.contains(needed) {
-                return Ok(Err(access::NO_PERMISSION.into()));
-            }
-            let to = (place.owner, place.mailbox.id);
-            let copied = match moves {
-                true => tx.move_as(user, from, &uids, to, place.rights)?,
-                false => tx.copy_as(user, from, &uids, to, place.rights)?,
-            };
-            match expected {
-                Some(expected) if copied.uids.len() as u64 != expected => {
-                    Err(Error::NotFound("message"))
-                }
-                _ => Ok(Ok(copied)),
-            }
-        })
-        .await??;
+            _ => Ok(Ok(copied)),
+        }
+    });
+    let copied = imap.progress.during(link, None, write).await???;
     Ok(Some(copied).filter(|copied| !copied.uids.is_empty()))
 }
 

@@ -29,6 +29,7 @@ pub async fn fetch(
     attributes: Vec<FetchAttribute>,
     modifiers: FetchModifiers,
 ) -> Answer {
+    imap.limit.window(modifiers.partial)?;
     let selected = imap.selected()?;
     let all = selected.runs(set, uid)?;
     if modifiers.vanished {
@@ -42,6 +43,10 @@ pub async fn fetch(
     }
     let selected = imap.selected()?;
     let runs = narrowed(selected, all, &modifiers);
+    let told = Arc::clone(&selected.told);
+    let runs = imap.limit.cut(&told, runs);
+    let newest_first = imap.limit.was_cut();
+    let selected = imap.selected()?;
     let chosen = selected.uids(&runs);
     let mut seen = Vec::new();
     let may_see = !selected.read_only && selected.rights.contains(Rights::SEEN);
@@ -55,10 +60,10 @@ pub async fn fetch(
     let modseq = link.session.is_enabled(&Capability::CondStore);
     let plan = Plan::new(attributes, seen, modseq);
     if plan.columns.is_none() {
-        from_view(selected, link, &runs, &plan).await?;
+        from_view(selected, link, &runs, &plan, newest_first).await?;
         return Ok(Reply::ok("fetched"));
     }
-    let loader = Loader::new(selected, Arc::new(plan), runs);
+    let loader = Loader::new(selected, Arc::new(plan), runs, newest_first);
     let missing = from_store(imap, link, loader).await?;
     // RFC 2180 §4.1: messages that others expunged, which could not be told yet, have nothing left to fetch. A UID may name
     // nothing (RFC 9051 §6.4.9).
@@ -82,9 +87,9 @@ pub async fn unsolicited(
         return Ok(());
     };
     if plan.columns.is_none() {
-        return from_view(selected, link, &runs, &plan).await;
+        return from_view(selected, link, &runs, &plan, false).await;
     }
-    let loader = Loader::new(selected, Arc::new(plan), runs);
+    let loader = Loader::new(selected, Arc::new(plan), runs, false);
     match from_store(imap, link, loader).await {
         Err(Failure::Gone) => Err(Gone),
         // What cannot be told can be fetched.
@@ -130,16 +135,22 @@ fn narrowed(selected: &Selected, runs: Vec<Run>, modifiers: &FetchModifiers) -> 
 async fn from_store(imap: &mut Imap, link: &mut Link, loader: Loader) -> Result<bool, Failure> {
     let db = imap.shared.db.clone();
     let mut missing = false;
-    let (mut loader, mut batch) = loader.step(&db, BATCH_OCTETS).await?;
+    let (mut done, all) = (0u64, loader.count());
+    let first = loader.step(&db, BATCH_OCTETS);
+    let (mut loader, mut batch) = imap.progress.during(link, None, first).await??;
     loop {
+        imap.progress.step(link, (done, Some(all))).await?;
+        done = done.saturating_add(batch.rows.len() as u64);
         missing |= batch.missing;
         if batch.unknown_encoding {
             return Err(error::UNKNOWN_ENCODING.into());
         }
         if let Some(large) = batch.large {
             // A large message counts against the memory for messages until it is on its way, and nothing is loaded beside it.
-            let memory = imap.shared.budget.reserve(large as u64).await;
+            let memory = imap.shared.budget.reserve(large as u64);
+            let memory = imap.progress.during(link, None, memory).await?;
             let _permit = memory.map_err(|_| error::NO_MEMORY)?;
+            done = done.saturating_add(1);
             (loader, batch) = loader.step(&db, large).await?;
             missing |= batch.missing;
             if batch.unknown_encoding {
@@ -199,7 +210,7 @@ async fn see(
         let rights = tx.rights(user, account, mailbox)?;
         tx.store_flags_as(user, account, mailbox, &stored, &change, rights)
     });
-    match write.await {
+    match imap.progress.during(link, None, write).await? {
         Ok(_) => {}
         // A full disk shall not keep anybody from reading.
         Err(error) if error.is_temporary() => {
@@ -263,31 +274,40 @@ impl Plan {
     }
 }
 
-/// Answers from what was told, without a query.
+/// Answers from what was told, without a query; from the highest number down where only the newest are told.
 async fn from_view(
     selected: &Selected,
     link: &mut Link,
     runs: &[Run],
     plan: &Plan,
+    newest_first: bool,
 ) -> Result<(), Gone> {
+    let told = &selected.told;
+    let (up, down) = match newest_first {
+        true => (&[][..], runs),
+        false => (runs, &[][..]),
+    };
+    let ascending = up
+        .iter()
+        .flat_map(|run| told.range(*run.start(), *run.end()));
+    let descending = down.iter().rev().flat_map(|run| run.clone().rev());
+    let descending = descending.filter_map(|seq| Some((seq, told.entry(seq)?)));
     let mut until_look = LOOK;
-    for run in runs {
-        for (seq, entry) in selected.told.range(*run.start(), *run.end()) {
-            let mut fetch = link.session.fetch(seq, entry.uid);
-            for attribute in &plan.attributes {
-                match attribute {
-                    FetchAttribute::Uid => fetch.uid(entry.uid),
-                    FetchAttribute::ModSeq => fetch.modseq(entry.modseq),
-                    _ => fetch.flags(selected.flags(&entry)),
-                };
-            }
-            fetch.end();
-            until_look -= 1;
-            if until_look == 0 {
-                until_look = LOOK;
-                link.flush_if_full().await?;
-                tokio::task::consume_budget().await;
-            }
+    for (seq, entry) in ascending.chain(descending) {
+        let mut fetch = link.session.fetch(seq, entry.uid);
+        for attribute in &plan.attributes {
+            match attribute {
+                FetchAttribute::Uid => fetch.uid(entry.uid),
+                FetchAttribute::ModSeq => fetch.modseq(entry.modseq),
+                _ => fetch.flags(selected.flags(&entry)),
+            };
+        }
+        fetch.end();
+        until_look -= 1;
+        if until_look == 0 {
+            until_look = LOOK;
+            link.flush_if_full().await?;
+            tokio::task::consume_budget().await;
         }
     }
     Ok(())

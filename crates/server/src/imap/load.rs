@@ -48,6 +48,10 @@ pub struct Loader {
     rows: VecDeque<Row>,
     /// What the rows refer to.
     text: Arc<Vec<u8>>,
+    /// From the highest number down.
+    newest_first: bool,
+    /// Who asks.
+    user: AccountId,
 }
 
 /// Some messages, loaded.
@@ -93,8 +97,12 @@ pub struct Row {
 
 impl Loader {
     /// A loader for runs of messages that the client was told of.
-    pub fn new(selected: &Selected, plan: Arc<Plan>, runs: Vec<Run>) -> Loader {
-        let mut runs = runs.into_iter();
+    pub fn new(selected: &Selected, plan: Arc<Plan>, runs: Vec<Run>, newest_first: bool) -> Loader {
+        let mut runs = match newest_first {
+            true => pieces(runs),
+            false => runs,
+        }
+        .into_iter();
         Loader {
             plan,
             account: selected.account,
@@ -106,7 +114,20 @@ impl Loader {
             wanted: Vec::new(),
             rows: VecDeque::new(),
             text: Arc::default(),
+            newest_first,
+            user: selected.user,
         }
+    }
+
+    /// How many messages are to be loaded, before the first step.
+    pub fn count(&self) -> u64 {
+        let runs: Vec<Run> = self
+            .run
+            .iter()
+            .chain(self.runs.as_slice())
+            .cloned()
+            .collect();
+        super::selected::count(&runs)
     }
 
     /// Whether nothing is left.
@@ -122,7 +143,7 @@ impl Loader {
             let batch = self.load(db.store(), room)?;
             return Ok((self, batch));
         }
-        db.blocking(move |store| {
+        db.blocking_for(self.user, move |store| {
             let batch = self.load(store, room)?;
             Ok((self, batch))
         })
@@ -148,6 +169,9 @@ impl Loader {
             } else {
                 Some(rest)
             };
+            if self.newest_first && !self.wanted.is_empty() {
+                return;
+            }
         }
     }
 
@@ -173,6 +197,8 @@ impl Loader {
         let mut vanished = Vec::new();
         let mut next = 0;
         let mut full = false;
+        // A piece is read wholly, so that it can be turned round.
+        let backwards = self.newest_first;
         let rows = &mut self.rows;
         let mut each = |row: MessageRow<'_>| {
             // Both ascend by UID; what is wanted and has no row was expunged.
@@ -184,7 +210,7 @@ impl Loader {
                     vanished.push((*seq, *entry));
                 }
             }
-            full = text.len() > BATCH_OCTETS;
+            full = text.len() > BATCH_OCTETS && !backwards;
             Ok(if full {
                 ControlFlow::Break(())
             } else {
@@ -207,6 +233,9 @@ impl Loader {
                 }
                 None => batch.missing = true,
             }
+        }
+        if backwards {
+            self.rows.make_contiguous().reverse();
         }
         self.text = Arc::new(text);
         Ok(())
@@ -328,6 +357,23 @@ impl Row {
     }
 }
 
+/// Messages of a piece that is read wholly and told backwards: small, because its rows are all in memory.
+const PIECE: u32 = 64;
+
+/// Ascending runs as pieces, the highest first.
+fn pieces(runs: Vec<Run>) -> Vec<Run> {
+    let mut pieces = Vec::new();
+    for run in runs.into_iter().rev() {
+        let (first, mut last) = (*run.start(), *run.end());
+        while last >= first && last > 0 {
+            let start = last.saturating_sub(PIECE - 1).max(first);
+            pieces.push(start..=last);
+            last = start.saturating_sub(1);
+        }
+    }
+    pieces
+}
+
 /// Runs of UIDs that hold these messages and nothing else the client knows.
 pub fn runs_of_uids(wanted: impl Iterator<Item = (u32, Entry)>) -> Vec<UidRange> {
     let mut runs: Vec<UidRange> = Vec::new();
@@ -357,6 +403,15 @@ mod tests {
             modseq: 1,
             message: MessageId(1),
         }
+    }
+
+    #[test]
+    fn pieces_come_from_the_end() {
+        assert_eq!(
+            pieces(vec![3..=5, 100..=230]),
+            [167..=230, 103..=166, 100..=102, 3..=5]
+        );
+        assert_eq!(pieces(vec![1..=1]), [1..=1]);
     }
 
     #[test]

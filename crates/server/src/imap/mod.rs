@@ -21,6 +21,7 @@ mod error;
 mod expunge;
 mod fetch;
 mod idle;
+mod limit;
 mod list;
 mod load;
 mod login;
@@ -29,6 +30,7 @@ mod metadata;
 mod notify;
 mod objectid;
 mod pattern;
+mod progress;
 mod quota;
 mod recent;
 mod resync;
@@ -52,7 +54,7 @@ use ::imap::{Capability, Code, Command, Reply, Status, Untagged};
 use ::store::AccountId;
 
 use crate::auth::{Exchange, Origin};
-use crate::config::Service;
+use crate::config::{Every, ImapOptions, MessageLimit, Service};
 use crate::drive::{self, Connection, Gone, Handler, Next};
 use crate::shared::Shared;
 use crate::stream::TlsInfo;
@@ -86,11 +88,16 @@ pub struct Imap {
     condstore: bool,
     /// What texts are compared with (RFC 5255 §4.7).
     collation: search::fold::Collation,
+    /// Tells the client that a long command goes on.
+    progress: progress::Progress,
+    /// On how many messages a command works.
+    limit: limit::Limit,
 }
 
 /// Serves one connection to its end.
 pub async fn serve(connection: Connection, shared: Arc<Shared>, service: Service) {
     let session = Session::new(config(&shared, &connection));
+    let options = shared.config();
     let imap = Imap {
         shared,
         service,
@@ -101,6 +108,8 @@ pub async fn serve(connection: Connection, shared: Arc<Shared>, service: Service
         arriving: append::Arriving::default(),
         condstore: false,
         collation: search::fold::Collation::default(),
+        progress: progress::Progress::new(options.imap.progress),
+        limit: limit::Limit::new(options.imap.limit),
     };
     drive::drive(connection, session, imap).await;
 }
@@ -118,7 +127,7 @@ fn config(shared: &Shared, connection: &Connection) -> Config {
         login_clear: auth.may_log_in(&connection.peer, None),
         mechanisms: auth.mechanisms(&connection.peer, Some(tls.unwrap_or(&under_tls))),
         mechanisms_clear: auth.mechanisms(&connection.peer, None),
-        capabilities: capabilities(config.limits.message_size),
+        capabilities: capabilities(config.limits.message_size, &config.imap),
         id: vec![
             ("name".to_owned(), "Waxwing".to_owned()),
             ("version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
@@ -131,10 +140,20 @@ fn config(shared: &Shared, connection: &Connection) -> Config {
 }
 
 /// What the protocol crate speaks, and what depends on the configuration.
-fn capabilities(message_size: u64) -> Vec<Capability> {
+fn capabilities(message_size: u64, options: &ImapOptions) -> Vec<Capability> {
     let mut capabilities = Config::all_capabilities();
     // RFC 7889 §2: the limit is the same for all mailboxes.
     capabilities.push(Capability::Other(format!("APPENDLIMIT={message_size}")));
+    if options.progress == Every::Never {
+        capabilities.retain(|capability| *capability != Capability::InProgress);
+    }
+    // RFC 9738 §3: one of the two.
+    let limit = match options.limit {
+        MessageLimit::None => return capabilities,
+        MessageLimit::Messages(limit) => format!("MESSAGELIMIT={limit}"),
+        MessageLimit::Saved(limit) => format!("SAVELIMIT={limit}"),
+    };
+    capabilities.push(Capability::Other(limit));
     capabilities
 }
 
@@ -207,9 +226,9 @@ impl Imap {
             Command::Namespace => Ok(list::namespace(link)),
             Command::Status { mailbox, items } => status::status(self, link, mailbox, &items).await,
             Command::Append(append) => append::append(self, link, append).await,
-            Command::Close => close::close(self).await,
+            Command::Close => close::close(self, link).await,
             Command::Unselect => Ok(close::unselect(self)),
-            Command::Expunge { uids } => expunge::expunge(self, uids.as_ref()).await,
+            Command::Expunge { uids } => expunge::expunge(self, link, uids.as_ref()).await,
             Command::Search(search) => search::search(self, link, search).await,
             Command::Sort { criteria, search } => {
                 search::sort::sort(self, link, &criteria, search).await
@@ -232,7 +251,7 @@ impl Imap {
                 uidbatches::uid_batches(self, link, size, batches)
             }
             Command::Store(command) => store::store(self, link, command).await,
-            Command::Copy { uid, set, mailbox } => copy::copy(self, uid, &set, mailbox).await,
+            Command::Copy { uid, set, mailbox } => copy::copy(self, link, uid, &set, mailbox).await,
             Command::Move { uid, set, mailbox } => {
                 copy::move_messages(self, link, uid, &set, mailbox).await
             }
@@ -271,6 +290,8 @@ impl Imap {
         }
         self.tell_condstore(link);
         urlauth::tell(self, link);
+        self.progress.begin();
+        self.limit.begin();
         let mut reply = match self.command(link, command).await {
             Ok(reply) | Err(Failure::Reply(reply)) => reply,
             Err(Failure::Gone) => return Err(Gone),
@@ -291,11 +312,12 @@ impl Imap {
         }
         if let Some(selected) = &self.selected {
             // RFC 7162 §3.2.7, RFC 6851 §4.4: what the client knows now.
-            if removes
+            let modseq = removes
                 && reply.status == Status::Ok
                 && reply.code.is_none()
-                && link.session.is_enabled(&Capability::QResync)
-            {
+                && link.session.is_enabled(&Capability::QResync);
+            reply = self.limit.tell(link, reply, modseq);
+            if modseq {
                 reply = reply.with(Code::HighestModSeq(selected.known_modseq));
             }
         }

@@ -11,7 +11,7 @@ pub async fn select(imap: &mut Imap, link: &mut Link, command: Select) -> Answer
     let account = imap.account()?;
     let read_only = command.read_only;
     let wanted = command.mailbox.as_str().to_owned();
-    let opened = imap.shared.db.blocking(move |store| {
+    let opened = imap.shared.db.blocking_for(account, move |store| {
         let found = store.read(|snapshot| {
             let place = match access::find(snapshot, account, &wanted, Rights::READ)?.place() {
                 Ok(place) => place,

@@ -22,11 +22,18 @@ pub async fn store(imap: &mut Imap, link: &mut Link, command: Store) -> Answer {
     let selected = imap.writable()?;
     let rights = selected.rights;
     let (uids, expected) = if command.uid {
-        (selected.newest_uids(&command.set), None)
+        let (uids, newest) = (selected.newest_uids(&command.set), selected.view.snapshot());
+        (imap.limit.cut_uids(&newest, uids), None)
     } else {
-        let runs = selected.runs(&command.set, false)?;
-        (selected.uids(&runs), Some(selected::count(&runs)))
+        let (runs, told) = (
+            selected.runs(&command.set, false)?,
+            Arc::clone(&selected.told),
+        );
+        let runs = imap.limit.cut(&told, runs);
+        let count = selected::count(&runs);
+        (imap.selected()?.uids(&runs), Some(count))
     };
+    let selected = imap.selected()?;
     if uids.is_empty() || selected.view.snapshot().gone() {
         return Ok(Reply::ok("nothing to store"));
     }
@@ -53,19 +60,16 @@ pub async fn store(imap: &mut Imap, link: &mut Link, command: Store) -> Answer {
     let (user, account, mailbox) = (selected.user, selected.account, selected.mailbox);
     let stored = uids.clone();
     let told = Arc::clone(&selected.told);
-    let done = imap
-        .shared
-        .db
-        .write(move |tx| {
-            let rights = tx.rights(user, account, mailbox)?;
-            let mut done = tx.store_flags_as(user, account, mailbox, &stored, &change, rights)?;
-            if user == account && !done.modified.is_empty() && change.mode != FlagMode::Replace {
-                retry(tx, account, mailbox, &told, &change, &mut done)?;
-            }
-            Ok(done)
-        })
-        .await?;
-
+    let write = imap.shared.db.write(move |tx| {
+        let rights = tx.rights(user, account, mailbox)?;
+        let mut done = tx.store_flags_as(user, account, mailbox, &stored, &change, rights)?;
+        if user == account && !done.modified.is_empty() && change.mode != FlagMode::Replace {
+            retry(tx, account, mailbox, &told, &change, &mut done)?;
+        }
+        Ok(done)
+    });
+    let done = imap.progress.during(link, None, write).await??;
+    let newest_first = imap.limit.was_cut();
     let selected = imap.selected()?;
     let expunges = if command.uid {
         Expunges::Told
@@ -105,6 +109,7 @@ pub async fn store(imap: &mut Imap, link: &mut Link, command: Store) -> Answer {
         // may be due to another session that stored the same.
         but: (command.silent && command.unchanged_since.is_none()).then_some(&*before),
         alive: (!all).then_some(&*newest),
+        newest_first,
     };
     if !command.silent || condstore {
         tell(selected, link, &uids, &modified, &telling).await?;
@@ -191,6 +196,8 @@ struct Telling<'a> {
     but: Option<&'a ViewSnapshot>,
     /// Only of those that are in it.
     alive: Option<&'a ViewSnapshot>,
+    /// From the highest number down.
+    newest_first: bool,
 }
 
 /// Tells these messages, without those that were left alone.
@@ -201,8 +208,20 @@ async fn tell(
     modified: &[UidRange],
     telling: &Telling<'_>,
 ) -> Result<(), Gone> {
-    for run in uids {
-        for (seq, entry) in selected.told.uid_range(*run.start(), *run.end()) {
+    let told = &selected.told;
+    for run in in_order(uids, telling.newest_first) {
+        let (first, last) = (*run.start(), *run.end());
+        let seqs = match telling.newest_first {
+            // Cut, so there are only so many.
+            true => told.uid_range(first, last).collect(),
+            false => Vec::new(),
+        };
+        let ascending = (!telling.newest_first).then(|| told.uid_range(first, last));
+        let entries = ascending
+            .into_iter()
+            .flatten()
+            .chain(seqs.into_iter().rev());
+        for (seq, entry) in entries {
             let gone = |alive: &ViewSnapshot| alive.seq_of(entry.uid).is_none();
             let same = |before: &ViewSnapshot| {
                 let old = before.entry_of(entry.uid);
@@ -229,6 +248,15 @@ async fn tell(
         }
     }
     Ok(())
+}
+
+/// Ascending runs in the order they are told in.
+fn in_order(runs: &[UidRange], newest_first: bool) -> impl Iterator<Item = &UidRange> {
+    let (up, down) = match newest_first {
+        true => (&[][..], runs),
+        false => (runs, &[][..]),
+    };
+    up.iter().chain(down.iter().rev())
 }
 
 /// What a STORE does to a message, in bits.

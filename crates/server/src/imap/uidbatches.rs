@@ -21,13 +21,15 @@ pub fn uid_batches(
     size: u32,
     batches: Option<(u32, u32)>,
 ) -> Answer {
+    // As many as one command works on must make a batch, or nobody could work by batches.
+    let smallest = imap
+        .limit
+        .messages()
+        .map_or(SMALLEST, |limit| limit.min(SMALLEST));
     let told = &imap.selected()?.told;
-    if size < SMALLEST {
-        return Ok(Reply::coded(
-            Status::No,
-            Code::TooFew,
-            "a batch has 500 messages at least",
-        ));
+    if size < smallest {
+        let reply = Reply::coded(Status::No, Code::TooFew, "");
+        return Ok(reply.text(format!("a batch has {smallest} messages at least")));
     }
     let spans = |(first, last): (u32, u32)| {
         u64::from(last.saturating_sub(first))

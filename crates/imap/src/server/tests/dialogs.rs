@@ -571,8 +571,48 @@ fn replies_stay_in_form_whatever_their_text() {
             Reply::no("x").with(Code::BadCharset(vec!["UTF-8".into()])),
             "* NO [BADCHARSET (UTF-8)] x\r\n",
         ),
+        // RFC 9585 §4: what is not known is NIL, a goal without progress too, and one that is reached.
+        (
+            in_progress(Some("A001"), Some(454), Some(1000)),
+            "* OK [INPROGRESS (\"A001\" 454 1000)] x\r\n",
+        ),
+        (
+            in_progress(Some("A]1"), Some(7), None),
+            "* OK [INPROGRESS (NIL 7 NIL)] x\r\n",
+        ),
+        (
+            in_progress(Some("t"), None, Some(5)),
+            "* OK [INPROGRESS (\"t\" NIL NIL)] x\r\n",
+        ),
+        (
+            in_progress(Some("t"), Some(5), Some(5)),
+            "* OK [INPROGRESS (\"t\" 5 NIL)] x\r\n",
+        ),
+        (in_progress(None, None, None), "* OK [INPROGRESS] x\r\n"),
+        (
+            Reply::no("x").with(Code::MessageLimit {
+                limit: 1000,
+                uid: None,
+            }),
+            "* NO [MESSAGELIMIT 1000] x\r\n",
+        ),
+        (
+            Reply::ok("x").with(Code::MessageLimit {
+                limit: 1000,
+                uid: Some(23221),
+            }),
+            "* OK [MESSAGELIMIT 1000 23221] x\r\n",
+        ),
     ] {
         session.untagged(&Untagged::Status(reply));
         assert_eq!(output(&mut session), expected);
     }
+}
+
+fn in_progress(tag: Option<&str>, progress: Option<u64>, goal: Option<u64>) -> Reply {
+    Reply::ok("x").with(Code::InProgress {
+        tag: tag.map(str::to_owned),
+        progress,
+        goal,
+    })
 }

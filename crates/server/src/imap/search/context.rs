@@ -25,6 +25,7 @@ use super::run::Hit;
 use super::{is_fuzzy, run, sort};
 use crate::drive::Gone;
 use crate::imap::error::Failure;
+use crate::imap::progress::Pace;
 use crate::imap::selected::Selected;
 use crate::imap::{Answer, Imap, Link, fetch};
 
@@ -244,7 +245,13 @@ impl Context {
             collation: self.collation,
         }
         .compile(&key)?;
-        let (hits, spent) = run::find(&imap.shared, told, key, is_fuzzy(&self.key)).await?;
+        let order = run::Order {
+            user: imap.account()?,
+            told,
+            fuzzy: is_fuzzy(&self.key),
+            spent: Duration::ZERO,
+        };
+        let (hits, spent) = run::find(&imap.shared, order, key, &mut Pace::Silent).await?;
         let matches: BTreeSet<u32> = hits.iter().map(|hit| hit.uid).collect();
         let members: BTreeSet<u32> = self.members.iter().copied().collect();
         let number = |uid: u32| match self.uid {
@@ -335,6 +342,7 @@ impl Context {
         let all = Arc::new(all);
         let order = sort::order(
             &imap.shared,
+            imap.account()?,
             told,
             &all,
             &self.criteria,

@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ::store::{BodyRef, Columns, MessageId, SearchColumn, Store, ViewSnapshot};
+use ::store::{AccountId, BodyRef, Columns, MessageId, SearchColumn, Store, ViewSnapshot};
 use mime::Message;
 
 use super::digest::{Digest, Id};
@@ -61,6 +61,16 @@ pub struct Keys {
 }
 
 impl Keys {
+    /// Messages without a date of their own have that of their arrival (RFC 5256 §2.2).
+    fn dated(mut self) -> Keys {
+        for (sent, received) in self.sent.iter_mut().zip(&self.received) {
+            if *sent == i64::MIN {
+                *sent = *received;
+            }
+        }
+        self
+    }
+
     /// A text that [`Keys::texts`] points to.
     pub fn text(&self, span: (u32, u32)) -> &[u8] {
         self.text
@@ -85,13 +95,14 @@ impl Keys {
     }
 }
 
-/// Loads what is wanted. `spent` is the working time so far.
+/// Loads what is wanted, in turns with the searches of other accounts. `spent` is the working time so far.
 pub async fn load(
     shared: &Arc<Shared>,
+    user: AccountId,
     told: &Arc<ViewSnapshot>,
     hits: &Arc<Vec<Hit>>,
     wanted: Wanted,
-    spent: Duration,
+    mut spent: Duration,
 ) -> Result<Keys, Failure> {
     let loader = Loader {
         told: Arc::clone(told),
@@ -99,12 +110,44 @@ pub async fn load(
         wanted,
     };
     if hits.len() <= AT_ONCE {
-        return loader.load(shared.db.store(), spent);
+        let (mut keys, missing) = loader.begin(shared.db.store())?;
+        loader.read_rows(shared.db.store(), &mut keys, &[], &missing)?;
+        return Ok(keys.dated());
     }
-    shared
-        .db
-        .blocking(move |store| Ok(loader.load(store, spent)))
-        .await?
+    let loader = Arc::new(loader);
+    let begin = {
+        let loader = Arc::clone(&loader);
+        move |store: &Store| Ok(timed(|| loader.begin(store)))
+    };
+    let turn = shared.searches.take(user).await;
+    let (begun, time) = shared.db.blocking_for(user, begin).await?;
+    drop(turn);
+    let (mut keys, missing) = begun?;
+    spent = spent.saturating_add(time);
+    for some in missing.chunks(TURN) {
+        if spent > WORK {
+            return Err(error::TOO_MUCH_WORK.into());
+        }
+        let (loader, some) = (Arc::clone(&loader), some.to_vec());
+        let read = move |store: &Store| {
+            Ok(timed(|| {
+                loader.read_rows(store, &mut keys, &[], &some)?;
+                Ok(keys)
+            }))
+        };
+        let _turn = shared.searches.take(user).await;
+        let (read, time) = shared.db.blocking_for(user, read).await?;
+        keys = read?;
+        spent = spent.saturating_add(time);
+    }
+    Ok(keys.dated())
+}
+
+/// What work came to, and how long it took.
+fn timed<T>(work: impl FnOnce() -> Result<T, Failure>) -> (Result<T, Failure>, Duration) {
+    let begun = Instant::now();
+    let done = work();
+    (done, begun.elapsed())
 }
 
 /// A message that is not indexed: its place, its envelope, and where its header is.
@@ -117,8 +160,8 @@ struct Loader {
 }
 
 impl Loader {
-    fn load(&self, store: &Store, spent: Duration) -> Result<Keys, Failure> {
-        let begun = Instant::now();
+    /// All that is indexed, and dates and sizes of everything; the places of what is not indexed are left, ascending.
+    fn begin(&self, store: &Store) -> Result<(Keys, Vec<usize>), Failure> {
         let count = self.hits.len();
         let mut keys = Keys {
             texts: vec![vec![(0, 0); count]; self.wanted.texts.len()],
@@ -143,18 +186,7 @@ impl Loader {
             self.read_rows(store, &mut keys, &dateless, &[])?;
         }
         missing.sort_unstable();
-        for some in missing.chunks(TURN) {
-            self.read_rows(store, &mut keys, &[], some)?;
-            if spent.saturating_add(begun.elapsed()) > WORK {
-                return Err(error::TOO_MUCH_WORK.into());
-            }
-        }
-        for (sent, received) in keys.sent.iter_mut().zip(&keys.received) {
-            if *sent == i64::MIN {
-                *sent = *received;
-            }
-        }
-        Ok(keys)
+        Ok((keys, missing))
     }
 
     /// Takes what the index has; returns the places of the others.

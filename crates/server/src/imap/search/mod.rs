@@ -29,24 +29,31 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::imap::server::Found;
-use ::imap::{Reply, Search, SearchKey};
+use ::imap::{Capability, Reply, Search, SearchKey};
 use ::store::ViewSnapshot;
 
+use super::progress::Pace;
 use super::selected::Selected;
 use super::{Answer, Imap, Link, error};
 use compile::Against;
+use eval::Key;
 use run::Hit;
 
 /// Searches, answers in the form the client asked for, and saves the result if it asked for that.
 pub async fn search(imap: &mut Imap, link: &mut Link, mut search: Search) -> Answer {
     context::check_tag(imap.selected()?, link, &search)?;
-    let hits = match find(imap, &mut search).await {
+    let hits = match find(imap, link, &mut search, Beyond::Cut).await {
         Ok((hits, _)) => hits,
         Err(failure) => return Err(failed(imap, &search, failure)),
     };
     let collation = imap.collation;
+    let mut order: Vec<usize> = (0..hits.len()).collect();
+    let plain = search.returns.is_none() && !link.session.is_enabled(&Capability::Imap4rev2);
+    if imap.limit.was_cut() && plain {
+        // RFC 9738 §3.1: as they were looked at. ESEARCH has sets, which ascend.
+        order.reverse();
+    }
     let selected = imap.selected()?;
-    let order: Vec<usize> = (0..hits.len()).collect();
     answer(selected, link, &search, &hits, &order, false);
     let members = hits.iter().map(|hit| hit.uid).collect();
     context::follow(selected, link, &search, &[], collation, members);
@@ -63,17 +70,29 @@ fn failed(imap: &mut Imap, search: &Search, failure: error::Failure) -> error::F
     failure
 }
 
+/// What becomes of a search that looks at more messages than one command may (RFC 9738).
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Beyond {
+    /// It looks at the newest.
+    Cut,
+    /// It is refused: an order of some is not the order of all (RFC 9738 §3.3).
+    Refused,
+}
+
 /// Finds the messages of the selected mailbox; and the working time that took. Filters are put into the search.
 async fn find(
     imap: &mut Imap,
+    link: &mut Link,
     search: &mut Search,
+    beyond: Beyond,
 ) -> Result<(Vec<Hit>, Duration), error::Failure> {
     let key = std::mem::replace(&mut search.key, SearchKey::All);
     search.key = filter::expand(imap, key).await?;
     let now = imap.shared.timestamp();
     let collation = imap.collation;
+    let user = imap.account()?;
     let selected = imap.selected()?;
-    let key = Against {
+    let mut key = Against {
         told: &selected.told,
         saved: &selected.saved,
         now,
@@ -81,7 +100,24 @@ async fn find(
     }
     .compile(&search.key)?;
     let told = Arc::clone(&selected.told);
-    run::find(&imap.shared, &told, key, is_fuzzy(&search.key)).await
+    if beyond == Beyond::Refused {
+        imap.limit.whole(&told, &key, 0)?;
+    } else if let Some(lowest) = imap.limit.cut_search(&told, &key) {
+        key = Key::And(vec![Key::Uid(vec![lowest..=u32::MAX]), key]);
+    }
+    let order = run::Order {
+        user,
+        told: &told,
+        fuzzy: is_fuzzy(&search.key),
+        spent: Duration::ZERO,
+    };
+    let mut pace = Pace::Told {
+        progress: &mut imap.progress,
+        link,
+        before: 0,
+        all: true,
+    };
+    run::find(&imap.shared, order, key, &mut pace).await
 }
 
 fn is_fuzzy(key: &SearchKey) -> bool {

@@ -9,14 +9,15 @@ use std::time::Duration;
 
 use ::imap::server::Found;
 use ::imap::{MailboxFilter, MailboxName, Reply, Search};
-use ::store::{AccountId, MailboxId, Rights, Snapshot, SpecialUse, ViewSnapshot};
+use ::store::{AccountId, MailboxId, Rights, Snapshot, SpecialUse, Store, ViewSnapshot};
 
 use super::compile::Against;
-use super::run::{self, Hit, WORK};
+use super::run::{self, Hit};
 use super::{context, failed, filter, is_fuzzy, modseq};
 use crate::imap::access::{self, Place};
-use crate::imap::error::{self, Failure};
+use crate::imap::error::Failure;
 use crate::imap::list;
+use crate::imap::progress::Pace;
 use crate::imap::{Answer, Imap, Link};
 
 /// Searches each mailbox and answers for those where something was found.
@@ -41,17 +42,15 @@ pub async fn esearch(
     });
     let places = read.await?;
     let mut spent = Duration::ZERO;
+    let mut looked_at = 0u64;
     for (name, owner, mailbox) in places {
         let is_selected = selected == Some((owner, mailbox));
         let told = match &imap.selected {
             Some(selected) if is_selected => Arc::clone(&selected.told),
             _ => {
-                let opened = imap
-                    .shared
-                    .db
-                    .blocking(move |store| store.view_as(user, owner, mailbox))
-                    .await;
-                match opened {
+                let work = move |store: &Store| store.view_as(user, owner, mailbox);
+                let opened = imap.shared.db.blocking_for(user, work);
+                match imap.progress.during(link, None, opened).await? {
                     Ok(view) => view.snapshot(),
                     // It was deleted meanwhile.
                     Err(::store::Error::NotFound(_)) => continue,
@@ -59,14 +58,13 @@ pub async fn esearch(
                 }
             }
         };
-        let (hits, more) = match find(imap, &told, &search, is_selected).await {
+        let so_far = (spent, looked_at);
+        let hits;
+        (hits, spent) = match find(imap, link, &told, &search, is_selected, so_far).await {
             Ok(found) => found,
             Err(failure) => return Err(failed(imap, &search, failure)),
         };
-        spent = spent.saturating_add(more);
-        if spent > WORK {
-            return Err(failed(imap, &search, error::TOO_MUCH_WORK.into()));
-        }
+        looked_at = looked_at.saturating_add(u64::from(told.len()));
         if is_selected {
             keep(imap, link, &search, &hits)?;
         }
@@ -78,11 +76,14 @@ pub async fn esearch(
     Ok(Reply::ok("searched"))
 }
 
+/// Searches one mailbox, after some time and some messages in others.
 async fn find(
-    imap: &Imap,
+    imap: &mut Imap,
+    link: &mut Link,
     told: &Arc<ViewSnapshot>,
     search: &Search,
     is_selected: bool,
+    (spent, before): (Duration, u64),
 ) -> Result<(Vec<Hit>, Duration), Failure> {
     // `$` is about the selected mailbox.
     let saved = match &imap.selected {
@@ -96,7 +97,21 @@ async fn find(
         collation: imap.collation,
     }
     .compile(&search.key)?;
-    run::find(&imap.shared, told, key, is_fuzzy(&search.key)).await
+    // RFC 9738 has one UID to say where a command stopped, and here are many mailboxes: it is not begun.
+    imap.limit.whole(told, &key, before)?;
+    let order = run::Order {
+        user: imap.account()?,
+        told,
+        fuzzy: is_fuzzy(&search.key),
+        spent,
+    };
+    let mut pace = Pace::Told {
+        progress: &mut imap.progress,
+        link,
+        before,
+        all: false,
+    };
+    run::find(&imap.shared, order, key, &mut pace).await
 }
 
 /// What a search of the selected mailbox leaves behind: `$`, and a result that is followed.

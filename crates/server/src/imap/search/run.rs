@@ -5,13 +5,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ::store::{
-    BodyRef, Columns, Entry, MessageId, MessageRow, SearchColumn, Store, UidRange, ViewSnapshot,
+    AccountId, BodyRef, Columns, Entry, MessageId, MessageRow, SearchColumn, Store, UidRange,
+    ViewSnapshot,
 };
 
 use super::content::Content;
 use super::eval::{Facts, Key, Need};
 use super::index::segment::Segment;
 use crate::imap::error::{self, Failure};
+use crate::imap::progress::Pace;
 use crate::shared::Shared;
 
 /// Working time of one search before it is refused (attack A20). Reading 100,000 messages takes less.
@@ -26,6 +28,9 @@ const AT_ONCE: u32 = 20_000;
 
 /// The same where rows are needed.
 const ROWS_AT_ONCE: u32 = 128;
+
+/// A turn that took longer is not followed by another on the session's own thread.
+const LONG: Duration = Duration::from_millis(2);
 
 /// Rows read in one go.
 const PIECE_ROWS: usize = 8_192;
@@ -47,12 +52,24 @@ pub struct Hit {
     pub score: u8,
 }
 
-/// The messages of a picture that match, ascending, and the working time that took.
+/// What is searched, for whom, and what it shares with the rest of its command.
+pub struct Order<'a> {
+    /// Who asks: searches of one account take turns with those of others.
+    pub user: AccountId,
+    /// The picture that is searched.
+    pub told: &'a Arc<ViewSnapshot>,
+    /// Scores are wanted.
+    pub fuzzy: bool,
+    /// Working time that the command took before.
+    pub spent: Duration,
+}
+
+/// The messages of a picture that match, ascending, and the working time of the command so far.
 pub async fn find(
     shared: &Arc<Shared>,
-    told: &Arc<ViewSnapshot>,
+    order: Order<'_>,
     mut key: Key,
-    fuzzy: bool,
+    pace: &mut Pace<'_>,
 ) -> Result<(Vec<Hit>, Duration), Failure> {
     key.order();
     let mut columns = vec![SearchColumn::Ids];
@@ -61,36 +78,40 @@ pub async fn find(
         need: key.need(),
         key,
         columns,
-        fuzzy,
-        told: Arc::clone(told),
+        fuzzy: order.fuzzy,
+        told: Arc::clone(order.told),
     });
     let mut state = State {
         next: 1,
         found: Vec::new(),
         open: Vec::new(),
-        spent: Duration::ZERO,
+        spent: order.spent,
     };
     // What takes less than going to another thread is done here.
-    let at_once = match job.need {
+    let mut at_once = match job.need {
         Need::View => job.told.len() <= AT_ONCE,
         Need::Row | Need::Envelope => job.told.len() <= ROWS_AT_ONCE,
         Need::Header | Need::Body => false,
     };
+    let all = u64::from(job.told.len());
     let mut done = false;
     while !done {
+        if !state.is_done(&job) {
+            pace.step(state.looked_at(), all).await?;
+        }
         if at_once {
+            let before = state.spent;
             done = job.turn(shared.db.store(), &mut state)?;
+            // A costly key makes even a small mailbox slow: then it is work like any other.
+            at_once = state.spent.saturating_sub(before) < LONG;
         } else {
-            let turn = match job.need {
-                Need::Header | Need::Body => shared.searches.acquire().await.ok(),
-                _ => None,
-            };
+            let turn = pace.during(shared.searches.take(order.user)).await?;
             let job = Arc::clone(&job);
-            let work = shared.db.blocking(move |store| {
+            let work = shared.db.blocking_for(order.user, move |store| {
                 let done = job.turn(store, &mut state)?;
                 Ok((state, done))
             });
-            (state, done) = work.await?;
+            (state, done) = pace.during(work).await??;
             drop(turn);
         }
         if state.spent > WORK {
@@ -145,6 +166,18 @@ struct State {
     /// Messages that only their octets decide.
     open: Vec<Open>,
     spent: Duration,
+}
+
+impl State {
+    /// Messages that are decided.
+    fn looked_at(&self) -> u64 {
+        let passed = u64::from(self.next.saturating_sub(1));
+        passed.saturating_sub(self.open.len() as u64)
+    }
+
+    fn is_done(&self, job: &Job) -> bool {
+        self.open.is_empty() && self.next > job.told.len()
+    }
 }
 
 /// A message that its row left open, with what the row said.

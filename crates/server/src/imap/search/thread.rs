@@ -15,8 +15,8 @@ use ::imap::{Reply, Search, ThreadAlgorithm, ThreadToken, Untagged};
 use ::store::SearchColumn;
 
 use super::digest::Id;
-use super::find;
 use super::keys::{self, Keys, Wanted};
+use super::{Beyond, find};
 use crate::imap::error;
 use crate::imap::{Answer, Imap, Link};
 
@@ -36,7 +36,7 @@ pub async fn thread(
     algorithm: ThreadAlgorithm,
     mut search: Search,
 ) -> Answer {
-    let (hits, spent) = find(imap, &mut search).await?;
+    let (hits, spent) = find(imap, link, &mut search, Beyond::Refused).await?;
     let hits = Arc::new(hits);
     let told = Arc::clone(&imap.selected()?.told);
     let wanted = Wanted {
@@ -46,7 +46,9 @@ pub async fn thread(
         collation: imap.collation,
         ..Wanted::default()
     };
-    let keys = keys::load(&imap.shared, &told, &hits, wanted, spent).await?;
+    let user = imap.account()?;
+    let load = keys::load(&imap.shared, user, &told, &hits, wanted, spent);
+    let keys = imap.progress.during(link, None, load).await??;
     let numbers: Vec<u32> = hits
         .iter()
         .map(|hit| if search.uid { hit.uid } else { hit.seq })
@@ -59,7 +61,12 @@ pub async fn thread(
     let tokens = if hits.len() <= 256 {
         work()
     } else {
-        imap.shared.db.blocking(move |_| Ok(work())).await?
+        let shared = &imap.shared;
+        let threads = async {
+            let _turn = shared.searches.take(user).await;
+            shared.db.blocking_for(user, move |_| Ok(work())).await
+        };
+        imap.progress.during(link, None, threads).await??
     };
     let tokens = tokens.ok_or(error::Failure::Reply(error::TOO_MUCH_WORK))?;
     link.session.untagged(&Untagged::Thread(tokens));
