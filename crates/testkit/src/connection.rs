@@ -61,6 +61,14 @@ impl Connection {
         }
     }
 
+    /// How long a read waits; [`PATIENCE`] at first.
+    pub fn set_patience(&self, patience: Duration) -> io::Result<()> {
+        match self.stream.as_ref().ok_or_else(closed)? {
+            Stream::Clear(stream) => stream.set_read_timeout(Some(patience)),
+            Stream::Tls(stream) => stream.sock.set_read_timeout(Some(patience)),
+        }
+    }
+
     /// The `tls-exporter` channel binding (RFC 9266 §2); none in clear.
     pub fn tls_exporter(&self) -> Option<[u8; 32]> {
         let Some(Stream::Tls(stream)) = &self.stream else {

@@ -5,6 +5,7 @@
 pub mod connection;
 pub mod dialog;
 pub mod dns;
+pub mod oracle;
 pub mod server;
 pub mod sink;
 pub mod tls;

@@ -76,7 +76,7 @@ fn cited() -> BTreeMap<(u32, String), PathBuf> {
             }
             let wanted = path
                 .extension()
-                .is_some_and(|e| e == "rs" || e == "txt" || e == "md");
+                .is_some_and(|e| e == "rs" || e == "txt" || e == "md" || e == "toml");
             if wanted && path.file_name().is_some_and(|n| n != "citations.rs") {
                 let text = std::fs::read_to_string(&path).unwrap_or_default();
                 for citation in citations(&text) {

@@ -19,6 +19,8 @@
 //! @tls                           connect to the port with implicit TLS
 //! @no-pipeline REASON            do not run pipelined
 //! @no-octets REASON              do not run octet by octet
+//! @needs SORT ESORT              what a foreign server must announce to be asked (`oracle`)
+//! @ours REASON                   foreign servers are not asked: this is ours to choose
 //! S: 220 {{*}}                   the server's line, see `pattern` for the holes
 //! C: EHLO there                  the client's line, CRLF is added
 //! S: ...                         any lines, up to one that matches the next S
@@ -39,4 +41,5 @@ pub mod pattern;
 mod run;
 
 pub use parse::{Action, Dialog, Mail, Step};
-pub use run::{Mode, run, run_folder};
+pub use run::{DOMAIN, Mode, run, run_folder};
+pub(crate) use run::{prepare, read_folder};

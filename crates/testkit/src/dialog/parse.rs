@@ -65,6 +65,10 @@ pub struct Dialog {
     pub no_pipeline: Option<String>,
     /// Why it is not run octet by octet.
     pub no_octets: Option<String>,
+    /// Capabilities that a server must have for this dialog.
+    pub needs: Vec<String>,
+    /// Why other servers are not asked.
+    pub ours: Option<String>,
     /// The conversation.
     pub steps: Vec<Step>,
 }
@@ -146,6 +150,11 @@ impl Dialog {
                 self.settings.push((key.to_owned(), value.to_owned()));
             }
             "tls" => self.tls = true,
+            "needs" if !rest.is_empty() => {
+                let words = rest.split_whitespace();
+                self.needs.extend(words.map(str::to_ascii_uppercase));
+            }
+            "ours" if !rest.is_empty() => self.ours = Some(rest.to_owned()),
             "no-octets" if !rest.is_empty() => self.no_octets = Some(rest.to_owned()),
             "no-pipeline" if rest.is_empty() => {
                 return Err("@no-pipeline wants a reason".to_owned());

@@ -69,6 +69,21 @@ impl Pattern {
         }
     }
 
+    /// The text it was parsed from, escapes and base64 resolved.
+    pub fn source(&self) -> Vec<u8> {
+        let mut text = Vec::new();
+        for piece in &self.0 {
+            match piece {
+                Piece::Literal(bytes) => text.extend_from_slice(bytes),
+                Piece::Any => text.extend_from_slice(b"{{*}}"),
+                Piece::Digits => text.extend_from_slice(b"{{#}}"),
+                Piece::Name(name) => text.extend_from_slice(format!("{{{{{name}}}}}").as_bytes()),
+                Piece::Base64(bytes) => text.extend_from_slice(&base64(bytes)),
+            }
+        }
+        text
+    }
+
     /// The first name that has no value yet.
     pub fn unbound(&self, values: &Values) -> Option<&str> {
         self.0.iter().find_map(|piece| match piece {

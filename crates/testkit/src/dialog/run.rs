@@ -12,7 +12,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 /// The domain that dialogs are written with.
-const DOMAIN: &str = "example.test";
+pub const DOMAIN: &str = "example.test";
 
 /// Dialogs run at once; enough to hide waiting, few enough for two cores.
 const WORKERS: usize = 4;
@@ -76,7 +76,8 @@ pub fn run_folder(folder: &Path) {
     println!("{} dialogs, {} runs", dialogs.len(), jobs.len());
 }
 
-fn read_folder(folder: &Path) -> Result<Vec<Dialog>, String> {
+/// The dialogs of a folder by name; `DIALOG` selects some.
+pub(crate) fn read_folder(folder: &Path) -> Result<Vec<Dialog>, String> {
     let entries = std::fs::read_dir(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
     let mut paths: Vec<PathBuf> = entries
         .filter_map(|entry| entry.ok().map(|entry| entry.path()))
@@ -135,7 +136,8 @@ pub fn run(server: &Server, dialog: &Dialog, mode: Mode) -> Result<(), String> {
         .map_err(|(line, why)| format!("line {line}: {why}\n{}", runner.transcript))
 }
 
-fn prepare(server: &Server, dialog: &Dialog, domain: &str) -> io::Result<()> {
+/// Makes the accounts and messages that a dialog supposes.
+pub(crate) fn prepare(server: &Server, dialog: &Dialog, domain: &str) -> io::Result<()> {
     let address = |local: &str| format!("{local}@{domain}");
     server.add_domain(domain)?;
     for (account, quota) in &dialog.accounts {

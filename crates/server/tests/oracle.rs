@@ -1,0 +1,58 @@
+//! The dialogs that are not ours to choose, held with other servers.
+//!
+//! Without `ORACLE=1` nothing is started: `make test-oracle` sets it.
+
+use std::path::{Path, PathBuf};
+use testkit::Server;
+use testkit::oracle::explain::Differences;
+use testkit::oracle::{Summary, Target, ask, dovecot};
+
+fn tests() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests")
+}
+
+fn wanted() -> bool {
+    let wanted = std::env::var("ORACLE").is_ok_and(|value| value == "1");
+    if !wanted {
+        eprintln!("skipped: ORACLE=1 asks for other servers");
+    }
+    wanted
+}
+
+fn compare(name: &str, target: &dyn Target, differences: &Differences) -> Summary {
+    let dialogs = tests().join("dialogs");
+    let (imap, pop3) = (dialogs.join("imap"), dialogs.join("pop3"));
+    let summary = ask(target, &[&imap, &pop3], differences);
+    eprintln!("{name}: {summary}");
+    assert!(
+        summary.failures.is_empty(),
+        "{} unexplained:\n\n{}",
+        summary.failures.len(),
+        summary.failures.join("\n")
+    );
+    summary
+}
+
+/// What the dialogs say of the built server is what this judge finds, too.
+#[test]
+fn ourselves() {
+    if wanted() {
+        let server = Server::start().expect("start");
+        let summary = compare("Waxwing", &server, &Differences::default());
+        assert_eq!(summary.lacking, 0, "a dialog needs what is not announced");
+    }
+}
+
+#[test]
+fn dovecot_agrees_or_is_explained() {
+    if !wanted() {
+        return;
+    }
+    if let Some(missing) = dovecot::missing() {
+        panic!("there is no Dovecot here: {missing}");
+    }
+    let file = tests().join("oracle/dovecot.toml");
+    let differences = Differences::read(&file).expect("differences");
+    let server = dovecot::Dovecot::start().expect("start");
+    compare("Dovecot", &server, &differences);
+}
