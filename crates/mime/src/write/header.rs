@@ -67,14 +67,14 @@ fn clean(text: &str) -> String {
 }
 
 /// A field while it is written.
-struct Line {
+pub(super) struct Line {
     out: String,
     /// Where the last line begins.
     start: usize,
 }
 
 impl Line {
-    fn new(name: &str) -> Line {
+    pub(super) fn new(name: &str) -> Line {
         let name: String = name
             .chars()
             .filter(|c| c.is_ascii_graphic() && *c != ':')
@@ -85,7 +85,7 @@ impl Line {
         }
     }
 
-    fn finish(mut self) -> String {
+    pub(super) fn finish(mut self) -> String {
         self.out.push_str("\r\n");
         self.out
     }
@@ -95,12 +95,17 @@ impl Line {
     }
 
     /// A blank and a word, on a new line if it would not fit.
-    fn word(&mut self, word: &str) {
+    pub(super) fn word(&mut self, word: &str) {
         if self.width() + 1 + word.len() > WIDTH && self.width() > 1 && !self.out.ends_with(':') {
             self.fold();
         }
         self.out.push(' ');
         self.out.push_str(word);
+    }
+
+    /// What belongs to the word before.
+    pub(super) fn push(&mut self, text: &str) {
+        self.out.push_str(text);
     }
 
     fn fold(&mut self) {
@@ -124,17 +129,23 @@ impl Line {
         }
     }
 
-    fn mailbox(&mut self, display: &str, address: &str) {
-        let display = clean(display);
-        let display = display.trim();
+    pub(super) fn mailbox(&mut self, display: &str, address: &str) {
         let address: String = address
             .chars()
             .filter(|c| !c.is_control() && !matches!(c, '<' | '>'))
             .collect();
-        if display.is_empty() {
+        if display.trim().is_empty() {
             self.word(&address);
             return;
         }
+        self.phrase(display);
+        self.word(&format!("<{address}>"));
+    }
+
+    /// A display name, not empty.
+    pub(super) fn phrase(&mut self, display: &str) {
+        let display = clean(display);
+        let display = display.trim();
         let printable = display.bytes().all(|b| (b' '..127).contains(&b))
             && !display.contains("=?")
             && !display.contains("  ");
@@ -147,11 +158,10 @@ impl Line {
         } else {
             self.encoded(display, true);
         }
-        self.word(&format!("<{address}>"));
     }
 
     /// Encoded words, each of whole characters. `phrase`: only what RFC 2047 §5 (3) lets stand in a display name.
-    fn encoded(&mut self, value: &str, phrase: bool) {
+    pub(super) fn encoded(&mut self, value: &str, phrase: bool) {
         let q = if phrase { qp::Q_PHRASE } else { qp::Q_TEXT };
         let cost = |c: char| -> usize {
             let mut buffer = [0; 4];

@@ -3,3 +3,4 @@
 pub mod build;
 pub mod edit;
 pub mod header;
+pub mod surrogate;
