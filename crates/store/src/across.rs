@@ -209,8 +209,8 @@ impl Tx<'_> {
                 self.thread(to, body, &keys, thread)?;
             }
             self.sql.execute(
-                "INSERT INTO message (account_id, message_id, body_id, refs, parsed, envelope, structure, thread, thread_keys) \
-                 SELECT $3, $4, body_id, 1, parsed, envelope, structure, thread, thread_keys FROM message \
+                "INSERT INTO message (account_id, message_id, body_id, refs, parsed, envelope, structure, thread, thread_keys, surrogate) \
+                 SELECT $3, $4, body_id, 1, parsed, envelope, structure, thread, thread_keys, surrogate FROM message \
                  WHERE account_id = $1 AND message_id = $2",
                 values![from, source.entry.message, to, message],
             )?;

@@ -311,6 +311,7 @@ impl Tx<'_> {
             "remote_message",
             "remote_mailbox",
             "fetch",
+            "account_option",
             "mailbox",
             "app_password",
             "account_state",

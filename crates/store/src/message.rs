@@ -80,11 +80,19 @@ impl Snapshot<'_> {
             .mailbox(account, "INBOX")?
             .ok_or(Error::NotFound("mailbox"))?;
         let mut messages = self.sql.rows(
-            "SELECT e.uid, e.size, b.body_id, b.pack, b.position, b.length, b.size FROM entry e \
+            "SELECT e.uid, e.size, m.surrogate, b.body_id, b.pack, b.position, b.length, b.size FROM entry e \
              JOIN message m ON m.account_id = e.account_id AND m.message_id = e.message_id \
              JOIN body b ON b.body_id = m.body_id WHERE e.account_id = $1 AND e.mailbox_id = $2 ORDER BY e.uid",
             values![account, inbox.id],
-            |row| Ok(MaildropMessage { uid: row.u32(0)?, kept_id: None, size: row.uint(1)?, body: body_ref(row, 2)? }),
+            |row| {
+                Ok(MaildropMessage {
+                    uid: row.u32(0)?,
+                    kept_id: None,
+                    size: row.uint(1)?,
+                    surrogate: row.opt_int(2)?.map(i64::unsigned_abs),
+                    body: body_ref(row, 3)?,
+                })
+            },
         )?;
         self.kept_pop3_uids(account, &inbox, &mut messages)?;
         Ok(Maildrop {
@@ -278,8 +286,8 @@ impl Tx<'_> {
         let thread = self.thread(account, new.content.body.id, keys, new.thread)?;
         new.thread = Some(thread);
         self.sql.execute(
-            "INSERT INTO message (account_id, message_id, body_id, refs, parsed, envelope, structure, thread, thread_keys) \
-             VALUES ($1, $2, $3, 1, $4, $5, $6, $7, $8)",
+            "INSERT INTO message (account_id, message_id, body_id, refs, parsed, envelope, structure, thread, thread_keys, surrogate) \
+             VALUES ($1, $2, $3, 1, $4, $5, $6, $7, $8, $9)",
             values![
                 account,
                 message,
@@ -288,7 +296,8 @@ impl Tx<'_> {
                 &new.content.envelope,
                 &new.content.body_structure,
                 thread,
-                &crate::thread::to_bytes(keys)
+                &crate::thread::to_bytes(keys),
+                new.content.surrogate
             ],
         )?;
         let flags = Flags(new.flags.0 & Flags::ALL.0);

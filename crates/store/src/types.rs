@@ -402,6 +402,8 @@ pub struct Content {
     pub envelope: Vec<u8>,
     /// BODYSTRUCTURE value.
     pub body_structure: Vec<u8>,
+    /// Octets of what stands in for it where headers must be ASCII; None where nothing has to.
+    pub surrogate: Option<u64>,
     /// What it may share with messages of its thread.
     pub(crate) thread_keys: Vec<i64>,
 }
@@ -414,6 +416,7 @@ impl Content {
             body,
             envelope: mime::imap::envelope(&index, raw),
             body_structure: mime::imap::bodystructure(&index, raw),
+            surrogate: crate::surrogate::size(&index, raw),
             thread_keys: crate::thread::keys(
                 raw,
                 index.part(0).map_or(0..0, mime::IndexPart::header_range),
@@ -548,6 +551,8 @@ pub struct MaildropMessage {
     pub uid: u32,
     /// The unique-id it had where it was imported from.
     pub kept_id: Option<Box<str>>,
+    /// Octets of [`crate::surrogate()`], where it has one.
+    pub surrogate: Option<u64>,
     /// Octets.
     pub size: u64,
     /// Where they are.

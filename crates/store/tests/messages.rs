@@ -309,3 +309,26 @@ fn unique_ids_from_elsewhere_are_kept_with_their_message() {
     assert_eq!(keep(4, "0000000753e8a1c2"), Ok(true));
     store.write(move |tx| tx.remove_account(a)).unwrap();
 }
+
+#[test]
+fn the_size_of_a_surrogate_is_known_with_the_message() {
+    let store = Checked::new();
+    let (a, b) = (
+        store.account("a@example.test"),
+        store.account("b@example.test"),
+    );
+    let international =
+        "From: Zoë <zoë@bücher.example>\r\nSubject: café\r\n\r\ncafé\r\n".as_bytes();
+    store.send(&[a, b], international);
+    store.send(&[a], &message(1));
+    let expected = surrogate(international).unwrap();
+    assert!(expected.ends_with("\r\n\r\ncafé\r\n".as_bytes()) && expected != international);
+    assert_eq!(surrogate(&message(1)), None);
+    let sizes = |account| {
+        let maildrop = store.read(|s| s.maildrop(account)).unwrap();
+        let messages = maildrop.messages.into_iter();
+        messages.map(|m| m.surrogate).collect::<Vec<_>>()
+    };
+    assert_eq!(sizes(a), [Some(expected.len() as u64), None]);
+    assert_eq!(sizes(b), [Some(expected.len() as u64)]);
+}

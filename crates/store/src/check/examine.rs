@@ -62,6 +62,7 @@ fn strangers(snapshot: &Snapshot<'_>, problems: &mut Problems) -> Result<()> {
         "annotation",
         "url_key",
         "pop3_uid",
+        "account_option",
         "account_sent",
         "account_known",
         "account_allowance",

@@ -147,7 +147,7 @@ impl Store {
             let page = self.read(|snapshot| {
                 snapshot.sql.rows(
                     "SELECT m.account_id, m.message_id, m.parsed, m.envelope, m.structure, \
-                     b.body_id, b.pack, b.position, b.length, b.size FROM message m JOIN body b ON b.body_id = m.body_id \
+                     b.body_id, b.pack, b.position, b.length, b.size, m.surrogate FROM message m JOIN body b ON b.body_id = m.body_id \
                      WHERE m.message_id > $1 ORDER BY m.message_id LIMIT $2",
                     values![last, PAGE],
                     |row| {
@@ -159,6 +159,7 @@ impl Store {
                                 envelope: row.blob(3)?.to_vec(),
                                 body_structure: row.blob(4)?.to_vec(),
                                 body: body_ref(row, 5)?,
+                                surrogate: row.opt_int(10)?.map(i64::unsigned_abs),
                                 thread_keys: Vec::new(),
                             },
                         ))
@@ -273,9 +274,7 @@ impl Store {
             Err(other) => return Err(other),
         };
         let fresh = Content::parse(body, &raw);
-        if (&fresh.index, &fresh.envelope, &fresh.body_structure)
-            != (&stored.index, &stored.envelope, &stored.body_structure)
-        {
+        if derived(&fresh) != derived(&stored) {
             let text = format!(
                 "what is stored about message {} of {} is not what it says",
                 message.0,
@@ -289,4 +288,14 @@ impl Store {
     fn name(&self, account: AccountId) -> Result<String> {
         self.read(|snapshot| examine::name(snapshot, account))
     }
+}
+
+/// What is stored of a message and follows from its octets.
+fn derived(content: &Content) -> (&[u8], &[u8], &[u8], Option<u64>) {
+    (
+        &content.index,
+        &content.envelope,
+        &content.body_structure,
+        content.surrogate,
+    )
 }

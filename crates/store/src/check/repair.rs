@@ -167,13 +167,15 @@ fn mend(tx: &mut Tx<'_>, fix: Fix, found: Option<BodyRef>) -> Result<()> {
         Fix::Purposeless(rule) => super::sharing::forget(tx, rule),
         Fix::Queue(fix) => super::queue::mend(tx, fix),
         Fix::Reparse(account, message, content) => {
-            let sql = "UPDATE message SET parsed = $3, envelope = $4, structure = $5 WHERE account_id = $1 AND message_id = $2";
+            let sql = "UPDATE message SET parsed = $3, envelope = $4, structure = $5, surrogate = $6 \
+                       WHERE account_id = $1 AND message_id = $2";
             let values = values![
                 account,
                 message,
                 &content.index,
                 &content.envelope,
-                &content.body_structure
+                &content.body_structure,
+                content.surrogate
             ];
             tx.sql.execute(sql, values).map(|_| ())
         }
