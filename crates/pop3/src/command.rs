@@ -54,6 +54,10 @@ pub enum Command {
     Capa,
     /// `STLS`
     Stls,
+    /// `UTF8` (RFC 6856 §2.1)
+    Utf8,
+    /// `LANG [range]` (RFC 6856 §3)
+    Lang(Option<String>),
     /// `QUIT`
     Quit,
 }
@@ -98,6 +102,8 @@ impl Command {
             "RSET" => Command::Rset,
             "CAPA" => Command::Capa,
             "STLS" => Command::Stls,
+            "UTF8" => Command::Utf8,
+            "LANG" => return language(rest),
             "QUIT" => Command::Quit,
             _ => return Err(reply::UNKNOWN_COMMAND),
         };
@@ -114,7 +120,8 @@ impl Command {
             | Command::Retr(_)
             | Command::Top { .. }
             | Command::List(None)
-            | Command::Uidl(None) => true,
+            | Command::Uidl(None)
+            | Command::Lang(None) => true,
             Command::User(_)
             | Command::Pass(_)
             | Command::Auth { .. }
@@ -125,6 +132,8 @@ impl Command {
             | Command::Noop
             | Command::Rset
             | Command::Stls
+            | Command::Utf8
+            | Command::Lang(Some(_))
             | Command::Quit => false,
         }
     }
@@ -159,6 +168,10 @@ impl Command {
             Command::Rset => "RSET".to_owned(),
             Command::Capa => "CAPA".to_owned(),
             Command::Stls => "STLS".to_owned(),
+            Command::Utf8 => "UTF8".to_owned(),
+            Command::Lang(None) => "LANG".to_owned(),
+            Command::Lang(Some(range)) if range.contains(' ') => return Err(Unsendable),
+            Command::Lang(Some(range)) => format!("LANG {}", sendable(range)?),
             Command::Quit => "QUIT".to_owned(),
         };
         if line.len().saturating_add(2) > LINE_LIMIT {
@@ -188,6 +201,14 @@ fn non_empty(text: &str) -> Result<&str, Refusal> {
         Err(reply::SYNTAX)
     } else {
         Ok(text)
+    }
+}
+
+fn language(rest: &str) -> Result<Command, Refusal> {
+    let mut words = rest.split(' ').filter(|word| !word.is_empty());
+    match (words.next(), words.next()) {
+        (range, None) => Ok(Command::Lang(range.map(str::to_owned))),
+        _ => Err(reply::SYNTAX),
     }
 }
 
@@ -233,7 +254,7 @@ mod tests {
             mechanism: mechanism.to_owned(),
             initial: initial.map(str::to_owned),
         };
-        let cases: [(&[u8], Result<Command, Refusal>); 30] = [
+        let cases: [(&[u8], Result<Command, Refusal>); 35] = [
             (b"USER a@b", Ok(Command::User("a@b".to_owned()))),
             (b"user  a b ", Ok(Command::User("a b".to_owned()))),
             ("USER jö@b".as_bytes(), Ok(Command::User("jö@b".to_owned()))),
@@ -267,6 +288,11 @@ mod tests {
                 }),
             ),
             (b"TOP 1", Err(reply::SYNTAX)),
+            (b"UTF8", Ok(Command::Utf8)),
+            (b"UTF8 USER", Err(reply::SYNTAX)),
+            (b"LANG", Ok(Command::Lang(None))),
+            (b"lang de-AT ", Ok(Command::Lang(Some("de-AT".to_owned())))),
+            (b"LANG de fr", Err(reply::SYNTAX)),
             (b"XTND", Err(reply::UNKNOWN_COMMAND)),
             (b"", Err(reply::UNKNOWN_COMMAND)),
             (b" QUIT", Err(reply::UNKNOWN_COMMAND)),
@@ -301,6 +327,8 @@ mod tests {
             Just(Command::Rset),
             Just(Command::Capa),
             Just(Command::Stls),
+            Just(Command::Utf8),
+            proptest::option::of("[A-Za-z0-9*-]{1,20}").prop_map(Command::Lang),
             Just(Command::Quit),
         ]
     }
@@ -318,7 +346,7 @@ mod tests {
         fn arbitrary_lines_are_parsed_or_refused(
             line in prop_oneof![
                 proptest::collection::vec(any::<u8>(), 0..300),
-                "(USER|PASS|AUTH|LIST|UIDL|RETR|TOP|DELE|QUIT)[ 0-9a-z=]{0,20}".prop_map(String::into_bytes),
+                "(USER|PASS|AUTH|LANG|UTF8|LIST|UIDL|RETR|TOP|DELE|QUIT)[ 0-9a-z=]{0,20}".prop_map(String::into_bytes),
             ],
         ) {
             if let Ok(command) = Command::parse(&line) {

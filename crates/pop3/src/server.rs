@@ -2,10 +2,10 @@
 //!
 //! | state | valid commands | goes to |
 //! |---|---|---|
-//! | AUTHORIZATION | USER PASS AUTH STLS CAPA QUIT | TRANSACTION on login, the same again on STLS, closed on QUIT |
+//! | AUTHORIZATION | USER PASS AUTH STLS UTF8 LANG CAPA QUIT | TRANSACTION on login, the same again on STLS, closed on QUIT |
 //! | inside AUTH | responses | TRANSACTION or AUTHORIZATION |
 //! | starting TLS | none: octets now are an attack | AUTHORIZATION |
-//! | TRANSACTION | STAT LIST UIDL RETR TOP DELE NOOP RSET CAPA QUIT | closed, by way of UPDATE on QUIT |
+//! | TRANSACTION | STAT LIST UIDL RETR TOP DELE NOOP RSET LANG CAPA QUIT | closed, by way of UPDATE on QUIT |
 //!
 //! An event that wants an answer stops the session until one comes. Messages are removed by [`Event::Update`]
 //! alone, which only QUIT brings: a connection that ends otherwise deletes nothing (RFC 1939 §6).
@@ -26,6 +26,7 @@ use transaction::Transaction;
 use wire::base64;
 use wire::dots::{self, BareNewlines};
 use wire::input::{Input, Line};
+use wire::language::{Language, Languages};
 use wire::output::Output;
 use wire::sasl::{self, Mechanism, Secret};
 
@@ -44,6 +45,8 @@ pub struct Offer {
     pub stls: bool,
     /// The connection is under TLS.
     pub tls: bool,
+    /// Seconds that must be between two logins, at most; some accounts may wait less (RFC 2449 §6.5).
+    pub login_delay: Option<u32>,
 }
 
 /// What a session is told at its start.
@@ -53,6 +56,8 @@ pub struct Config {
     pub host: String,
     /// What this connection offers.
     pub offer: Offer,
+    /// Languages that answers can be in. The first answers are in English.
+    pub languages: Languages,
     /// Bounds of this session.
     pub limits: Limits,
 }
@@ -137,6 +142,11 @@ pub enum Event {
 pub struct Session {
     offer: Offer,
     limits: Limits,
+    languages: Languages,
+    /// What LANG chose.
+    language: Option<&'static Language>,
+    /// UTF8 was said.
+    utf8: bool,
     input: Input,
     output: Output,
     /// A large message that is on its way, behind the output.
@@ -176,11 +186,15 @@ impl Session {
         let Config {
             host,
             offer,
+            languages,
             limits,
         } = config;
         let mut session = Session {
             offer,
             limits,
+            languages,
+            language: None,
+            utf8: false,
             input: Input::new(),
             output: Output::new(),
             sending: None,
@@ -247,7 +261,7 @@ impl Session {
         }
         let maildrop = Maildrop::new(messages);
         let transaction = Transaction::new(maildrop);
-        self.say(&transaction.summary());
+        self.ok(&transaction.summary());
         self.state = State::Transaction(Box::new(transaction));
     }
 
@@ -264,7 +278,7 @@ impl Session {
     /// Accepts STLS.
     pub fn start_tls(&mut self) {
         if self.settle(Waiting::StartTls) {
-            self.say("+OK begin TLS");
+            self.ok("begin TLS");
             self.state = State::StartingTls;
         }
     }
@@ -280,7 +294,19 @@ impl Session {
             ..offer
         };
         self.input.clear();
+        self.language = None;
         self.state = State::Authorization { user: None };
+    }
+
+    /// Whether the client takes messages with UTF-8 in their headers (RFC 6856 §2.1). What it does not take is told and sent
+    /// as something else, which is the handler's to make. Settled at login.
+    pub fn utf8(&self) -> bool {
+        self.utf8
+    }
+
+    /// How long this account has to wait between logins: what CAPA tells from now on.
+    pub fn set_login_delay(&mut self, seconds: Option<u32>) {
+        self.offer.login_delay = seconds;
     }
 
     /// The message that RETR or TOP asked for, whole.
@@ -296,7 +322,7 @@ impl Session {
                 .put_owned(dots::encode(top, BareNewlines::Canonical));
             return;
         }
-        self.say(&format!("+OK {} octets", message.len()));
+        self.ok(&format!("{} octets", message.len()));
         if dots::needs_no_encoding(&message) {
             self.output.put_owned(message);
             self.output.put(b".\r\n");
@@ -311,7 +337,7 @@ impl Session {
     /// The marked messages are removed, durably.
     pub fn updated(&mut self) {
         if self.settle(Waiting::Update) {
-            self.say("+OK bye");
+            self.ok("bye");
             self.close();
         }
     }
@@ -333,7 +359,7 @@ impl Session {
             Waiting::Update => return self.refuse_and_close(refusal),
             Waiting::StartTls | Waiting::Message { .. } => {}
         }
-        self.output.put(refusal.line().as_bytes());
+        self.say_no(refusal);
     }
 
     /// The next octets to write.
@@ -421,7 +447,7 @@ impl Session {
         let more = !self.input.is_empty();
         let reply = match (parsed, &mut self.state) {
             (Ok(command), State::Authorization { user }) => {
-                authorization::execute(command, user.take(), &self.offer, more)
+                authorization::execute(command, user.take(), &self.offer, self.utf8, more)
             }
             (Ok(command), State::Transaction(transaction)) => transaction.execute(command),
             (Err(refusal), state) => {
@@ -440,16 +466,22 @@ impl Session {
     fn carry_out(&mut self, reply: Reply) -> Took {
         match reply {
             Reply::Line(line) => self.say(&line),
+            Reply::Text(text) => self.ok(&text),
+            Reply::Utf8 => {
+                self.utf8 = true;
+                self.ok("UTF-8 from here on");
+            }
+            Reply::Language(range) => self.language(range.as_deref()),
             Reply::User(name) => {
                 self.state = State::Authorization { user: Some(name) };
                 // RFC 1939 §7: whether there is such a user is not said here.
                 self.say("+OK");
             }
             Reply::Capabilities => self.capabilities(),
-            Reply::Refuse(refusal) => self.output.put(refusal.line().as_bytes()),
+            Reply::Refuse(refusal) => self.say_no(&refusal),
             Reply::Error(refusal) => self.command_error(&refusal),
             Reply::Bye => {
-                self.say("+OK bye");
+                self.ok("bye");
                 self.close();
             }
             Reply::Close(refusal) => self.refuse_and_close(&refusal),
@@ -489,7 +521,15 @@ impl Session {
         let mut lines =
             String::from("+OK\r\nTOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\n");
         // Nothing is removed but by a client (RFC 2449 §6.7).
-        lines.push_str("EXPIRE NEVER\r\n");
+        lines.push_str("EXPIRE NEVER\r\nUTF8 USER\r\n");
+        if !self.languages.all.is_empty() {
+            lines.push_str("LANG\r\n");
+        }
+        if let Some(seconds) = self.offer.login_delay {
+            let before = matches!(self.state, State::Authorization { .. });
+            let user = if before { " USER" } else { "" };
+            lines.push_str(&format!("LOGIN-DELAY {seconds}{user}\r\n"));
+        }
         if self.offer.user {
             lines.push_str("USER\r\n");
         }
@@ -508,9 +548,33 @@ impl Session {
         self.output.put(lines.as_bytes());
     }
 
+    /// LANG (RFC 6856 §3.2).
+    fn language(&mut self, range: Option<&str>) {
+        let Some(range) = range else {
+            self.ok("the languages are");
+            for language in self.languages.all {
+                self.say(&format!("{} {}", language.tag, language.name));
+            }
+            return self.say(".");
+        };
+        match self.languages.choose(range) {
+            Some(language) => {
+                self.language = Some(language);
+                let text = reply::localized("this is the language from here on", self.translate());
+                let line = format!("+OK {} {text}", language.tag);
+                self.say(&line);
+            }
+            None => self.say_no(&reply::UNKNOWN_LANGUAGE),
+        }
+    }
+
+    fn translate(&self) -> Option<reply::Translate> {
+        self.language.map(|language| language.translate)
+    }
+
     /// Refuses a command that a working client does not send, and closes when there are too many.
     fn command_error(&mut self, refusal: &Refusal) {
-        self.output.put(refusal.line().as_bytes());
+        self.say_no(refusal);
         self.errors = self.errors.saturating_add(1);
         if matches!(self.state, State::Authorization { .. }) && *refusal == reply::UNKNOWN_COMMAND {
             self.unknown_commands = self.unknown_commands.saturating_add(1);
@@ -523,7 +587,7 @@ impl Session {
     }
 
     fn refuse_and_close(&mut self, refusal: &Refusal) {
-        self.output.put(refusal.line().as_bytes());
+        self.say_no(refusal);
         self.close();
     }
 
@@ -536,6 +600,18 @@ impl Session {
         right
     }
 
+    /// `+OK` with words.
+    fn ok(&mut self, text: &str) {
+        let line = format!("+OK {}", reply::localized(text, self.translate()));
+        self.say(&line);
+    }
+
+    fn say_no(&mut self, refusal: &Refusal) {
+        let line = refusal.line(self.translate());
+        self.output.put(line.as_bytes());
+    }
+
+    /// A line of data.
     fn say(&mut self, line: &str) {
         self.output.put(line.as_bytes());
         self.output.put(b"\r\n");
@@ -557,7 +633,12 @@ enum Took {
 
 /// The answer to a command, for [`Session::carry_out`].
 enum Reply {
+    /// A whole line of data.
     Line(String),
+    /// Words behind `+OK`.
+    Text(String),
+    Utf8,
+    Language(Option<String>),
     /// USER is noted.
     User(String),
     Capabilities,

@@ -180,6 +180,7 @@ fn describe(request: &Request) -> Option<String> {
         Request::Dkim(request) => return request.describe(),
         Request::Reports(request) => return request.describe(),
         Request::Sharing(request) => return request.describe(),
+        Request::Pop3(request) => return request.describe(),
         Request::Queue(request) => return request.describe(),
         Request::Remote(request) => return request.describe(),
         Request::DomainRemove { name } => format!("domain remove {name}"),

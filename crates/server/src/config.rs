@@ -7,6 +7,7 @@
 
 mod imap;
 mod outbound;
+mod pop3;
 mod read;
 mod smtp;
 mod template;
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 
 pub use imap::{Every, ImapOptions, MessageLimit};
 pub use outbound::{CourierOptions, DnsOptions, Dnssec, Pattern, Route, RouteTls, route};
+pub use pop3::{Deleted, Pop3Options};
 pub use smtp::{Introspection, Oidc, Proxy, Smtp, Submission};
 pub use template::template;
 
@@ -52,6 +54,10 @@ pub struct Config {
     pub limits: Limits,
     /// What IMAP does.
     pub imap: ImapOptions,
+    /// What POP3 does.
+    pub pop3: Pop3Options,
+    /// The language of answers that the administrator prefers; one of [`crate::language::TAGS`].
+    pub language: &'static str,
     /// How mail from other servers is judged.
     pub reception: crate::judge::Options,
     /// How outgoing mail is tried.

@@ -17,6 +17,7 @@ mod filter;
 mod http;
 mod imap;
 mod judge;
+mod language;
 mod listen;
 mod log;
 mod manage;

@@ -23,6 +23,8 @@ pub enum Request {
     },
     /// About shared mailboxes, limits and annotations.
     Sharing(crate::imap::admin::Request),
+    /// About POP3 for one account.
+    Pop3(crate::pop3::admin::Request),
     /// About DKIM keys.
     Dkim(crate::sign::admin::Request),
     /// About reports of other servers.
@@ -299,6 +301,7 @@ pub fn execute(store: &Store, request: Request) -> Result<Answer> {
         Request::DomainAdd { name } => crate::sign::admin::add_domain(store, name),
         Request::Reports(request) => crate::reports::admin::execute(store, request),
         Request::Sharing(request) => crate::imap::admin::execute(store, request),
+        Request::Pop3(request) => crate::pop3::admin::execute(store, request),
         Request::Dkim(request) => crate::sign::admin::execute(store, request),
         Request::Remote(request) => crate::remote::admin::execute(store, request),
         Request::Queue(request) => crate::courier::admin::execute(store, request),

@@ -3,11 +3,19 @@
 //! Owns: the lock of the maildrop from login to QUIT or the end of the connection, and the list of messages taken at
 //! login. The maildrop is INBOX; a unique-id is `UIDVALIDITY.UID`, or the one a message had where it was imported from.
 //!
+//! A client that has not said UTF8 gets a surrogate of a message with UTF-8 in its headers, whose size is what LIST tells
+//! (RFC 6856 §2.1).
+//!
 //! Invariants: messages are removed by QUIT alone, in one durable transaction, before the answer; the lock is given
-//! back before the answer too. What another program removed meanwhile is refused, never sent from what is left of it.
+//! back before the answer too. An account that was disabled or removed since the login gets and removes nothing any more. What
+//! another program removed meanwhile is refused, never sent from what is left of it.
 //!
 //! Limits: messages beyond [`SMALL`] count against the memory of messages in flight until they are written out;
 //! [`LOCK_PATIENCE`].
+
+pub mod admin;
+mod delay;
+mod options;
 
 use std::ops::ControlFlow;
 use std::pin::pin;
@@ -17,16 +25,20 @@ use std::time::Duration;
 use pop3::maildrop::{Message, UniqueId};
 use pop3::reply::{self, Code, Refusal};
 use pop3::server::{Config, Event, Limits, Offer};
-use store::{AccountId, Columns, Error, MailboxId, MaildropLock, MaildropMessage, Store, UidRange};
+use store::{
+    AccountId, Columns, Error, MailboxId, MaildropLock, MaildropMessage, Snapshot, Store, UidRange,
+};
 
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
 use crate::auth::{self, Exchange, Identity, Origin, Outcome};
-use crate::config::Service;
+use crate::config::{Deleted, Service};
 use crate::drive::{self, Connection, Gone, Next, drive};
 use crate::shared::Shared;
 use crate::stream::{Peer, TlsInfo};
+pub use delay::Delays;
+use options::Own;
 
 /// Octets up to which a message is neither counted nor written out at once: the answers to pipelined commands leave
 /// together.
@@ -48,6 +60,7 @@ pub async fn serve(connection: Connection, shared: Arc<Shared>, service: Service
         inner: pop3::server::Session::new(Config {
             host: shared.config().hostname.clone(),
             offer: offer(&shared, peer, tls.as_ref(), acceptor.is_some()),
+            languages: crate::language::languages(shared.config().language),
             limits: Limits::default(),
         }),
         shared: Arc::clone(&shared),
@@ -72,7 +85,14 @@ fn offer(shared: &Shared, peer: &Peer, tls: Option<&TlsInfo>, stls: bool) -> Off
         mechanisms: shared.auth.mechanisms(peer, tls),
         stls,
         tls: tls.is_some(),
+        login_delay: seconds(shared.config().pop3.login_delay),
     }
+}
+
+/// What CAPA tells of a delay.
+fn seconds(delay: Duration) -> Option<u32> {
+    let seconds = u32::try_from(delay.as_secs()).unwrap_or(u32::MAX);
+    (seconds > 0).then_some(seconds)
 }
 
 /// The protocol's session, and what tells it what is offered once TLS is up.
@@ -143,6 +163,8 @@ struct Open {
     identity: Identity,
     mailbox: MailboxId,
     messages: Vec<MaildropMessage>,
+    /// What becomes of deleted messages.
+    deleted: Deleted,
     _lock: MaildropLock,
     /// Dropped behind the lock.
     _released: Released,
@@ -222,28 +244,48 @@ impl Handler {
     }
 
     async fn finish_login(&mut self, link: &mut Link, checked: Result<Identity, auth::Refusal>) {
+        let utf8 = link.session.inner.utf8();
         let opened = match checked {
-            Ok(identity) => self.open(identity).await,
+            Ok(identity) => self.open(identity, utf8).await,
             Err(refusal) => Err(login_refusal(&refusal)),
         };
         match opened {
-            Ok(messages) => link.session.inner.login(messages),
+            Ok((messages, delay)) => {
+                link.session.inner.set_login_delay(seconds(delay));
+                link.session.inner.login(messages);
+            }
             Err(refusal) => link.session.inner.refuse(&refusal),
         }
     }
 
-    /// Locks the maildrop and takes the list of what is in it now.
-    async fn open(&mut self, identity: Identity) -> Result<Vec<Message>, Refusal> {
+    /// Locks the maildrop and takes the list of what is in it now. Also how long the account waits until its next login.
+    async fn open(
+        &mut self,
+        identity: Identity,
+        utf8: bool,
+    ) -> Result<(Vec<Message>, Duration), Refusal> {
         let account = identity.account;
         let lock = self.lock(account).await.ok_or(reply::IN_USE)?;
+        // Whoever has the lock is alone with it, so that two logins cannot both be the first.
+        if !self.shared.pop3_delays.admits(account, Instant::now()) {
+            return Err(reply::TOO_SOON);
+        }
         let read = self
             .shared
             .db
-            .read(move |snapshot| snapshot.maildrop(account))
+            .read(move |snapshot| Ok((snapshot.maildrop(account)?, Own::read(snapshot, account)?)))
             .await;
-        let maildrop = read.map_err(|error| store_refusal(&error, &identity))?;
+        let (maildrop, own) = read.map_err(|error| store_refusal(&error, &identity))?;
+        let options = self.shared.config().pop3;
+        // RFC 2449 §6.5: what is announced before login is the largest there is.
+        let delay = own.login_delay.map_or(options.login_delay, |seconds| {
+            options.login_delay.min(Duration::from_secs(seconds.into()))
+        });
+        self.shared
+            .pop3_delays
+            .logged_in(account, delay, Instant::now());
         let message = |message: &MaildropMessage| Message {
-            size: message.size,
+            size: told_size(message, utf8),
             unique_id: match &message.kept_id {
                 Some(kept) => UniqueId::Kept(kept.clone()),
                 None => UniqueId::Numbered {
@@ -257,10 +299,11 @@ impl Handler {
             identity,
             mailbox: maildrop.mailbox,
             messages: maildrop.messages,
+            deleted: own.deleted.unwrap_or(options.deleted),
             _lock: lock,
             _released: Released,
         });
-        Ok(messages)
+        Ok((messages, delay))
     }
 
     async fn lock(&self, account: AccountId) -> Option<MaildropLock> {
@@ -285,9 +328,12 @@ impl Handler {
             link.session.inner.refuse(&reply::NO_SUCH_MESSAGE);
             return Ok(());
         };
+        let surrogate = message.surrogate.filter(|_| !link.session.inner.utf8());
+        // While a surrogate is made, the message is there as well.
+        let octets = message.size.saturating_add(surrogate.unwrap_or(0));
         let mut permit = None;
-        if message.size > SMALL {
-            match self.shared.budget.reserve(message.size).await {
+        if octets > SMALL {
+            match self.shared.budget.reserve(octets).await {
                 Ok(reserved) => permit = Some(reserved),
                 Err(_) => {
                     link.session.inner.refuse(&reply::TEMPORARY);
@@ -299,11 +345,20 @@ impl Handler {
         let body = self
             .shared
             .db
-            .blocking(move |store| body(store, account, mailbox, uid))
+            .blocking(move |store| {
+                let body = body(store, account, mailbox, uid)?;
+                Ok(match (body, surrogate) {
+                    (Found::Body(body), Some(_)) => {
+                        Found::Body(::store::surrogate(&body).unwrap_or(body))
+                    }
+                    (found, _) => found,
+                })
+            })
             .await;
         match body {
-            Ok(Some(body)) => link.session.inner.message(body),
-            Ok(None) => link.session.inner.refuse(&reply::GONE),
+            Ok(Found::Body(body)) => link.session.inner.message(body),
+            Ok(Found::Gone) => link.session.inner.refuse(&reply::GONE),
+            Ok(Found::NotAnyMore) => link.session.inner.refuse(&reply::NOT_ANY_MORE),
             Err(error) => link
                 .session
                 .inner
@@ -327,21 +382,27 @@ impl Handler {
         );
         let mut removed = Ok(());
         if !uids.is_empty() {
-            let (account, mailbox) = (open.identity.account, open.mailbox);
+            let (account, mailbox, deleted) = (open.identity.account, open.mailbox, open.deleted);
             let write = self
                 .shared
                 .db
-                .write(move |tx| tx.expunge(account, mailbox, &uids, false))
+                .write(move |tx| {
+                    if !in_use(tx, account)? {
+                        return Err(Error::Conflict("the account is disabled".into()));
+                    }
+                    options::delete(tx, account, mailbox, &uids, deleted)
+                })
                 .await;
             removed = write.map(|removed| {
                 let user = open.identity.address.as_str();
-                tracing::info!(peer = %link.peer, user, removed = removed.len(), "POP3 removed messages");
+                tracing::info!(peer = %link.peer, user, removed, to = open.deleted.name(), "POP3 removed messages");
             });
         }
         let identity = open.identity.clone();
         drop(open);
         match removed {
             Ok(()) => link.session.inner.updated(),
+            Err(Error::Conflict(_)) => link.session.inner.refuse(&reply::NOT_ANY_MORE),
             Err(error) => {
                 store_refusal(&error, &identity);
                 link.session.inner.refuse(&reply::NOT_REMOVED);
@@ -350,25 +411,44 @@ impl Handler {
     }
 }
 
-/// The octets of a message that is still in the mailbox; none when it is not.
-fn body(
-    store: &Store,
-    account: AccountId,
-    mailbox: MailboxId,
-    uid: u32,
-) -> store::Result<Option<Vec<u8>>> {
+/// What LIST tells: the octets that RETR will send.
+fn told_size(message: &MaildropMessage, utf8: bool) -> u64 {
+    message.surrogate.filter(|_| !utf8).unwrap_or(message.size)
+}
+
+/// Whether the account may still be used.
+fn in_use(snapshot: &Snapshot<'_>, account: AccountId) -> store::Result<bool> {
+    let found = snapshot.account_by_id(account)?;
+    Ok(found.is_some_and(|account| !account.disabled))
+}
+
+/// What became of a message since the login.
+enum Found {
+    Body(Vec<u8>),
+    Gone,
+    /// The account may not be used.
+    NotAnyMore,
+}
+
+/// The octets of a message that is still in the mailbox.
+fn body(store: &Store, account: AccountId, mailbox: MailboxId, uid: u32) -> store::Result<Found> {
     let columns = Columns {
         body: true,
         ..Columns::ENTRY
     };
     let mut place = None;
-    store.read(|snapshot| {
+    let allowed = store.read(|snapshot| {
         snapshot.messages(account, mailbox, &[uid..=uid], columns, &mut |row| {
             place = row.body;
             Ok(ControlFlow::Break(()))
-        })
+        })?;
+        in_use(snapshot, account)
     })?;
-    place.map(|place| store.body(&place)).transpose()
+    match place {
+        _ if !allowed => Ok(Found::NotAnyMore),
+        Some(place) => store.body(&place).map(Found::Body),
+        None => Ok(Found::Gone),
+    }
 }
 
 /// Ascending UIDs as runs. Those between two of a run, if there ever were any, are not included: only direct

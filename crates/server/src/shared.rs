@@ -36,6 +36,8 @@ pub struct Shared {
     pub recent: Recent,
     /// Keys of URLs that were changed.
     pub url_resets: crate::imap::Resets,
+    /// When accounts may log in over POP3 again.
+    pub pop3_delays: crate::pop3::Delays,
     /// Certificates.
     pub tls: Tls,
     /// What signs our mail.
@@ -71,6 +73,7 @@ impl Shared {
             recent: Recent::default(),
             url_resets: crate::imap::Resets::default(),
             searches: Turns::new(workers().saturating_sub(1)),
+            pop3_delays: crate::pop3::Delays::default(),
             config: RwLock::new(Arc::new(config)),
             db,
             tls,

@@ -11,6 +11,7 @@ pub mod base64;
 pub mod cursor;
 pub mod dots;
 pub mod input;
+pub mod language;
 pub mod output;
 pub mod sasl;
 pub mod utf7;

@@ -299,14 +299,31 @@ fn responses_of_other_servers() {
                     NamespaceEntry {
                         prefix: String::new(),
                         delimiter: Some('/'),
+                        translation: None,
                     },
                     NamespaceEntry {
                         prefix: "#x/".into(),
                         delimiter: None,
+                        translation: None,
                     },
                 ],
                 ..Namespace::default()
             }),
+        ),
+        (
+            "NAMESPACE NIL ((\"O/\" \"/\" \"X\" (\"y\") \"TRANSLATION\" (\"Andere Ben&APw-tzer/\"))) NIL",
+            Untagged::Namespace(Namespace {
+                other_users: vec![NamespaceEntry {
+                    prefix: "O/".into(),
+                    delimiter: Some('/'),
+                    translation: Some("Andere Benützer/".into()),
+                }],
+                ..Namespace::default()
+            }),
+        ),
+        (
+            "LANGUAGE (EN \"DE\" i-default)",
+            Untagged::Language(vec!["EN".into(), "DE".into(), "i-default".into()]),
         ),
         (
             "12 FETCH (FLAGS (\\Seen \\Recent) UID 7 MODSEQ (99) ENVELOPE (\"a)\" {2}\r\n(( NIL) BODY[HEADER.FIELDS (X)]<3> {3}\r\na\r\n RFC822.SIZE 5)",
@@ -1107,6 +1124,7 @@ fn command() -> impl Strategy<Value = Command> {
         }),
         "[a-z\"]{1,9}".prop_map(|tag| Command::CancelUpdate(vec![tag.clone(), tag])),
         "[a-z;*]{1,9}".prop_map(|name| Command::Comparator(vec![name])),
+        "[a-z*-]{1,9}".prop_map(|range| Command::Language(vec![range])),
         (sets(), prop::collection::hash_set(attribute(), 1..5)).prop_map(
             |((uid, set), attributes)| {
                 let uid_first = uid.then_some(FetchAttribute::Uid);

@@ -150,7 +150,7 @@ impl Writer {
                     super::string(&mut self.out, word.as_bytes(), false);
                 }
             }
-            Command::Comparator(words) => {
+            Command::Comparator(words) | Command::Language(words) => {
                 for word in words {
                     self.sp_astring(word.as_bytes());
                 }

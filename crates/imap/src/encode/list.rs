@@ -78,7 +78,8 @@ pub(crate) fn namespace(out: &mut Output, namespace: &Namespace, utf8: bool) {
 }
 
 /// ```text
-/// namespace-descr = "(" string SP (DQUOTE QUOTED-CHAR DQUOTE / nil) ")"
+/// namespace-descr = "(" string SP (DQUOTE QUOTED-CHAR DQUOTE / nil) [namespace-trans] ")"
+/// namespace-trans = SP DQUOTE "TRANSLATION" DQUOTE SP "(" string ")"
 /// ```
 fn namespace_descr(out: &mut Output, entry: &NamespaceEntry, utf8: bool) {
     out.put(b"(");
@@ -86,5 +87,11 @@ fn namespace_descr(out: &mut Output, entry: &NamespaceEntry, utf8: bool) {
     string(out, name_form(&entry.prefix, utf8).as_bytes(), utf8);
     out.put(b" ");
     delimiter(out, entry.delimiter, utf8);
+    if let Some(translation) = &entry.translation {
+        // RFC 5255 §3.4, in the form that the prefix has.
+        out.put(b" \"TRANSLATION\" (");
+        string(out, name_form(translation, utf8).as_bytes(), utf8);
+        out.put(b")");
+    }
     out.put(b")");
 }

@@ -12,6 +12,16 @@ use crate::{Code, Flag, Reply, Status};
 /// resp-text       = ["[" resp-text-code "]" SP] [text]
 /// ```
 pub(crate) fn reply(out: &mut Output, tag: &str, reply: &Reply, utf8: bool) {
+    put(out, tag, reply, &reply.text, (utf8, utf8));
+}
+
+/// The same with its text in another language, which is in UTF-8 whatever was enabled (RFC 5255 §3.5, `resp-text`).
+pub(crate) fn translated(out: &mut Output, tag: &str, reply: &Reply, text: &str, utf8: bool) {
+    put(out, tag, reply, text, (utf8, true));
+}
+
+/// `utf8` is for the code and for the text.
+fn put(out: &mut Output, tag: &str, reply: &Reply, words: &str, utf8: (bool, bool)) {
     out.put(tag.as_bytes());
     out.put(match reply.status {
         Status::Ok => b" OK ",
@@ -22,10 +32,10 @@ pub(crate) fn reply(out: &mut Output, tag: &str, reply: &Reply, utf8: bool) {
     });
     if let Some(code_) = &reply.code {
         out.put(b"[");
-        code(out, code_, utf8);
+        code(out, code_, utf8.0);
         out.put(b"] ");
     }
-    text(out, &reply.text, reply.code.is_none(), utf8);
+    text(out, words, reply.code.is_none(), utf8.1);
     out.put(b"\r\n");
 }
 

@@ -80,6 +80,13 @@ pub(crate) fn untagged(out: &mut Output, response: &Untagged, utf8: bool) {
         Untagged::Comparator { active, matching } => {
             search::comparator(out, active, matching, utf8)
         }
+        Untagged::Language(tags) => {
+            out.put(b"LANGUAGE (");
+            separated(out, tags, |out, tag| {
+                super::astring(out, tag.as_bytes(), utf8)
+            });
+            out.put(b")");
+        }
         Untagged::Fetch { seq, items } => {
             number(out, *seq);
             out.put(b" FETCH (");

@@ -19,6 +19,7 @@ mod esearch;
 mod fetch;
 mod flag;
 mod id;
+mod language;
 mod list;
 mod login;
 mod mailbox;
@@ -131,6 +132,7 @@ const COMMANDS: &[(&str, Where, Rule)] = &[
     ("NOOP", Where::Any, |_| Ok(Command::Noop)),
     ("LOGOUT", Where::Any, |_| Ok(Command::Logout)),
     ("ID", Where::Any, |p| p.id()),
+    ("LANGUAGE", Where::Any, |p| p.language()),
     ("STARTTLS", Where::NotAuthenticated, |_| {
         Ok(Command::StartTls)
     }),

@@ -69,6 +69,7 @@ impl Parser<'_> {
             "SORT" => Untagged::Sort(self.search_data()?),
             "THREAD" => Untagged::Thread(self.thread_data()?),
             "COMPARATOR" => self.comparator_data()?,
+            "LANGUAGE" => self.language_data()?,
             "ESEARCH" => self.esearch_data()?,
             "NAMESPACE" => Untagged::Namespace(Namespace {
                 personal: self.namespace()?,
@@ -439,11 +440,26 @@ impl Parser<'_> {
             let prefix = self.astring("a prefix")?;
             let prefix = self.decode_name(&prefix)?;
             let delimiter = self.sp_delimiter()?;
+            let mut translation = None;
             while self.cursor.eat(b' ') {
-                self.value()?;
+                let extension = self.astring("an extension")?;
+                self.sp()?;
+                if !extension.eq_ignore_ascii_case(b"TRANSLATION") {
+                    self.value()?;
+                    continue;
+                }
+                // RFC 5255 §3.5, `namespace-trans`
+                self.open()?;
+                let translated = self.astring("a translation")?;
+                translation = Some(self.decode_name(&translated)?);
+                self.cursor.expect(b')', "a closing parenthesis")?;
             }
             self.cursor.expect(b')', "a closing parenthesis")?;
-            entries.push(NamespaceEntry { prefix, delimiter });
+            entries.push(NamespaceEntry {
+                prefix,
+                delimiter,
+                translation,
+            });
         }
         Ok(entries)
     }

@@ -67,6 +67,7 @@ impl Config {
             SearchFuzzy,
             Filters,
             I18nLevel2,
+            Language,
             StatusSize,
             Binary,
             Quota,

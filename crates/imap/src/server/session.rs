@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use wire::input::Input;
+use wire::language::Language;
 use wire::output::Output;
 use wire::sasl::Mechanism;
 
@@ -80,6 +81,8 @@ pub struct Session {
     pub(super) utf8: bool,
     /// Octets go through DEFLATE.
     pub(super) compressed: bool,
+    /// What puts human text into the language that the client chose.
+    pub(super) language: Option<fn(&str) -> Option<String>>,
     pub(super) client_id: Option<String>,
     pub(super) shutting_down: bool,
 }
@@ -101,6 +104,7 @@ impl Session {
             enabled: Enabled::default(),
             utf8: false,
             compressed: false,
+            language: None,
             client_id: None,
             shutting_down: false,
         };
@@ -183,7 +187,18 @@ impl Session {
         self.bad = 0;
         self.utf8 = false;
         self.enabled = Enabled::default();
+        self.language = None;
         self.client_id = None;
+    }
+
+    /// Human text is in this language from here on (RFC 5255 §3.2).
+    pub fn set_language(&mut self, language: &Language) {
+        self.language = Some(language.translate);
+    }
+
+    /// A text in the language chosen; None where it stays as it is.
+    pub fn translate(&self, text: &str) -> Option<String> {
+        self.language.and_then(|translate| translate(text))
     }
 
     /// Offers a mechanism no more: what TLS agreed on does not allow it.
@@ -198,6 +213,9 @@ impl Session {
         // RFC 9051 §7.3: IMAP4rev2 has no RECENT.
         if self.enabled.rev2 && matches!(response, Untagged::Recent(_)) {
             return;
+        }
+        if let Untagged::Status(reply) = response {
+            return self.status(reply);
         }
         untagged::untagged(&mut self.output, response, self.utf8);
     }
@@ -345,6 +363,7 @@ impl Session {
     fn forget_login(&mut self) {
         self.state = State::NotAuthenticated;
         self.enabled = Enabled::default();
+        self.language = None;
         self.utf8 = false;
         self.compressed = false;
         self.bad = 0;
@@ -434,6 +453,7 @@ impl Session {
                 | Capability::LiteralMinus
                 | Capability::Id
                 | Capability::Enable
+                | Capability::Language
                 | Capability::Idle => true,
                 _ => false,
             })
@@ -460,7 +480,12 @@ impl Session {
 
     /// Writes a tagged reply.
     pub(super) fn tagged(&mut self, tag: &str, reply: &Reply) {
-        encode::reply::reply(&mut self.output, tag, reply, self.utf8);
+        match self.translate(&reply.text) {
+            Some(text) => {
+                encode::reply::translated(&mut self.output, tag, reply, &text, self.utf8);
+            }
+            None => encode::reply::reply(&mut self.output, tag, reply, self.utf8),
+        }
     }
 
     /// Writes an untagged reply.

@@ -111,6 +111,8 @@ capabilities! {
     I18nLevel1 = "I18NLEVEL=1",
     /// RFC 5255.
     I18nLevel2 = "I18NLEVEL=2",
+    /// RFC 5255.
+    Language = "LANGUAGE",
     /// RFC 8438.
     StatusSize = "STATUS=SIZE",
     /// RFC 3516.

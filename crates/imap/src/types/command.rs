@@ -134,6 +134,8 @@ pub enum Command {
     CancelUpdate(Vec<String>),
     /// COMPARATOR (RFC 5255 §4.7)
     Comparator(Vec<String>),
+    /// LANGUAGE (RFC 5255 §3.2)
+    Language(Vec<String>),
     /// FETCH
     Fetch {
         /// The set names UIDs.
@@ -228,6 +230,7 @@ impl Command {
             Command::Esearch { .. } => "ESEARCH",
             Command::CancelUpdate(_) => "CANCELUPDATE",
             Command::Comparator(_) => "COMPARATOR",
+            Command::Language(_) => "LANGUAGE",
             Command::Fetch { uid: false, .. } => "FETCH",
             Command::Fetch { uid: true, .. } => "UID FETCH",
             Command::UidBatches { .. } => "UIDBATCHES",

@@ -60,6 +60,8 @@ pub enum Untagged {
         /// All that matched; empty for one.
         matching: Vec<String>,
     },
+    /// `* LANGUAGE`: the one in force, or all there are (RFC 5255 §3.3).
+    Language(Vec<String>),
     /// `* VANISHED` (RFC 7162 §3.2.10): UIDs that are gone.
     Vanished {
         /// `(EARLIER)`: before the mailbox was selected, or asked for by UID FETCH.
@@ -170,4 +172,6 @@ pub struct NamespaceEntry {
     pub prefix: String,
     /// Hierarchy delimiter.
     pub delimiter: Option<char>,
+    /// The prefix as people read it in the language chosen (RFC 5255 §3.4).
+    pub translation: Option<String>,
 }

@@ -30,13 +30,34 @@ fn tls_offer() -> Offer {
         mechanisms,
         stls: false,
         tls: true,
+        login_delay: None,
     }
 }
+
+/// English, and a language of one text.
+const LANGUAGES: Languages = Languages {
+    all: &[
+        Language {
+            tag: "en",
+            name: "English",
+            translate: |_| None,
+        },
+        Language {
+            tag: "de",
+            name: "Deutsch",
+            translate: |text| {
+                (text == "no such message").then(|| "diese Nachricht gibt es nicht: ä".to_owned())
+            },
+        },
+    ],
+    preferred: 1,
+};
 
 fn session(offer: Offer) -> Session {
     Session::new(Config {
         host: "pop.example.org".to_owned(),
         offer,
+        languages: LANGUAGES,
         limits: Limits::default(),
     })
 }
@@ -282,14 +303,15 @@ fn a_failed_removal_is_told_and_closes() {
     peer.session.refuse(&reply::NOT_REMOVED);
     assert_eq!(
         peer.session.transmit().unwrap(),
-        reply::NOT_REMOVED.line().as_bytes()
+        reply::NOT_REMOVED.line(None).as_bytes()
     );
     assert!(peer.session.closed() && peer.session.poll().is_none());
 }
 
 #[test]
 fn capabilities_by_state() {
-    let common = "+OK\nTOP\nUIDL\nRESP-CODES\nAUTH-RESP-CODE\nPIPELINING\nEXPIRE NEVER\n";
+    let common =
+        "+OK\nTOP\nUIDL\nRESP-CODES\nAUTH-RESP-CODE\nPIPELINING\nEXPIRE NEVER\nUTF8 USER\nLANG\n";
     let end = "IMPLEMENTATION Waxwing\n.\n";
     let clear = format!("{common}SASL SCRAM-SHA-256\nSTLS\n{end}");
     assert_eq!(answers(clear_offer(), "CAPA\n"), clear);
@@ -646,4 +668,64 @@ proptest! {
         }
         prop_assert_eq!(client.outstanding(), 0);
     }
+}
+
+/// RFC 6856 §3.2: listed in any state, told by its tag, kept where there is no such language.
+#[test]
+fn lang_changes_the_words_and_nothing_else() {
+    let commands = "LANG\nLANG mul\nLANG de de\nUSER u\nPASS p q\nLIST 9\nLANG de-AT\nLIST 9\nLIST 1\nLANG mul\n\
+        LIST 9\nLANG en\nLIST 9\nLANG *\nLIST 9\n";
+    let (answers, _) = dialog(&tls_offer(), commands);
+    let expected = "+OK the languages are\nen English\nde Deutsch\n.\n-ERR this language is not known here\n\
+        -ERR arguments not understood\n+OK\n+OK 3 messages (70 octets)\n-ERR no such message\n\
+        +OK de this is the language from here on\n-ERR diese Nachricht gibt es nicht: ä\n+OK 1 19\n\
+        -ERR this language is not known here\n-ERR diese Nachricht gibt es nicht: ä\n\
+        +OK en this is the language from here on\n-ERR no such message\n+OK de this is the language from here on\n\
+        -ERR diese Nachricht gibt es nicht: ä\n";
+    assert_eq!(
+        answers.split_once('\n').map(|(_, answers)| answers),
+        Some(expected)
+    );
+}
+
+/// RFC 6856 §2: before login only, and nothing but a login behind it.
+#[test]
+fn utf8_belongs_before_login() {
+    let offer = Offer {
+        stls: true,
+        user: true,
+        ..Offer::default()
+    };
+    let commands = "UTF8\nSTLS\nUTF8\nUSER u\nPASS p q\nUTF8\n";
+    let (answers, _) = dialog(&offer, commands);
+    let expected = "+OK UTF-8 from here on\n-ERR STLS comes before UTF8\n+OK UTF-8 from here on\n+OK\n\
+        +OK 3 messages (70 octets)\n-ERR not now\n";
+    assert_eq!(
+        answers.split_once('\n').map(|(_, answers)| answers),
+        Some(expected)
+    );
+    let mut peer = Peer::new(tls_offer());
+    assert!(!peer.session.utf8());
+    peer.receive(b"UTF8\r\nUSER u\r\nPASS p q\r\n");
+    assert!(peer.session.utf8());
+}
+
+/// RFC 6856 §2.2: names are prepared, and what RFC 4013 §2.3 forbids is refused.
+#[test]
+fn names_beyond_ascii_are_prepared() {
+    let mut peer = Peer::new(tls_offer());
+    peer.receive("USER ﬁ@x\r\nPASS ﬁ\r\n".as_bytes());
+    assert!(
+        peer.events[0].contains("user: \"fi@x\""),
+        "{:?}",
+        peer.events
+    );
+    let (answers, _) = dialog(&tls_offer(), "USER a\u{fffd}\nUSER u\nPASS \u{e000}\n");
+    assert!(
+        answers.ends_with(
+            "-ERR characters that no name and no password has\n+OK\n\
+             -ERR characters that no name and no password has\n"
+        ),
+        "{answers}"
+    );
 }

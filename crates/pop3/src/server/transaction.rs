@@ -36,39 +36,42 @@ impl Transaction {
             }
             Command::List(None) => self.list(false),
             Command::Uidl(None) => self.list(true),
-            Command::List(Some(number)) => {
-                self.with(number, |message| format!("+OK {number} {}", message.size))
-            }
+            Command::List(Some(number)) => self.with(number, |message| {
+                Reply::Line(format!("+OK {number} {}", message.size))
+            }),
             Command::Uidl(Some(number)) => self.with(number, |message| {
-                format!("+OK {number} {}", message.unique_id)
+                Reply::Line(format!("+OK {number} {}", message.unique_id))
             }),
             Command::Retr(number) => self.retrieve(number, None),
             Command::Top { number, lines } => self.retrieve(number, Some(lines)),
             Command::Dele(number) => {
-                let reply = self.with(number, |_| format!("+OK message {number} deleted"));
+                let reply = self.with(number, |_| Reply::Text(format!("message {number} deleted")));
                 self.maildrop.mark(number);
                 reply
             }
             Command::Rset => {
                 self.maildrop.unmark_all();
-                Reply::Line(self.summary())
+                Reply::Text(self.summary())
             }
             Command::Noop => Reply::Line("+OK".to_owned()),
             Command::Capa => Reply::Capabilities,
+            Command::Lang(range) => Reply::Language(range),
             Command::Quit => {
                 let deleted = self.maildrop.marked();
                 Reply::Ask(Waiting::Update, Event::Update { deleted })
             }
-            // RFC 5034 §4: no second AUTH; RFC 2595 §4: no STLS after login.
-            Command::User(_) | Command::Pass(_) | Command::Auth { .. } | Command::Stls => {
-                Reply::Error(reply::WRONG_STATE)
-            }
+            // RFC 5034 §4: no second AUTH; RFC 2595 §4: no STLS after login; RFC 6856 §2: nor UTF8.
+            Command::User(_)
+            | Command::Pass(_)
+            | Command::Auth { .. }
+            | Command::Stls
+            | Command::Utf8 => Reply::Error(reply::WRONG_STATE),
         }
     }
 
-    fn with(&self, number: u32, answer: impl FnOnce(&Message) -> String) -> Reply {
+    fn with(&self, number: u32, answer: impl FnOnce(&Message) -> Reply) -> Reply {
         match self.maildrop.find(number) {
-            Some((_, message)) => Reply::Line(answer(message)),
+            Some((_, message)) => answer(message),
             None => Reply::Refuse(reply::NO_SUCH_MESSAGE),
         }
     }
@@ -85,12 +88,12 @@ impl Transaction {
             unique_ids,
             next: 0,
         });
-        Reply::Line(self.summary())
+        Reply::Text(self.summary())
     }
 
     pub(super) fn summary(&self) -> String {
         let (count, octets) = self.maildrop.totals();
-        format!("+OK {count} messages ({octets} octets)")
+        format!("{count} messages ({octets} octets)")
     }
 
     /// Writes the next portion of the list, if one is being written.

@@ -72,6 +72,8 @@ pub(super) enum Command {
     },
     /// Show or set how much an account may send to other servers in 24 hours
     Sending(super::queue::Sending),
+    /// Show or set what POP3 does for an account
+    Pop3(super::pop3::Pop3),
     /// Forbid logins; mail still arrives
     Disable {
         /// The account
@@ -109,6 +111,7 @@ pub(super) fn run(command: Command, context: &Context) -> Result {
             report(&address, new.then_some(&secret), context);
             Ok(())
         }
+        Command::Pop3(pop3) => super::pop3::run(&mut target, pop3, context.json),
         Command::Sending(sending) => super::queue::sending(&mut target, sending, context.json),
         Command::Remove { address } => target.ask(&Request::AccountRemove { address }).map(drop),
         Command::List { domain } => list(&mut target, domain, context),

@@ -25,6 +25,7 @@ mod mailbox;
 mod maintenance;
 mod metadata;
 mod mime;
+mod pop3;
 mod queue;
 mod remote;
 mod reports;

@@ -6,6 +6,7 @@
 mod filter;
 mod imap;
 mod outbound;
+mod pop3;
 mod queue;
 mod reception;
 mod smtp;
@@ -30,6 +31,8 @@ const TOP: &[&str] = &[
     "auth",
     "limits",
     "imap",
+    "pop3",
+    "language",
     "reception",
     "queue",
     "dns",
@@ -70,6 +73,8 @@ pub(super) fn config(text: &str, file: &Path) -> Result<Config, Vec<Mistake>> {
     let auth = reader.auth(&top);
     let limits = reader.limits(&top);
     let imap = reader.imap(&top);
+    let pop3 = reader.pop3(&top);
+    let language = reader.language(&top);
     let reception = reader.reception(&top);
     let queue = reader.queue(&top);
     let dns = reader.dns(&top);
@@ -103,6 +108,8 @@ pub(super) fn config(text: &str, file: &Path) -> Result<Config, Vec<Mistake>> {
                 auth,
                 limits,
                 imap,
+                pop3,
+                language,
                 reception,
                 queue,
                 dns,

@@ -19,6 +19,9 @@ data = {data}
 # What is logged: error, warn, info, debug or trace.
 log = "info"
 
+# The language of answers for clients that ask for the server's own: "en", "de" or "fr". Others begin in English and may choose.
+#language = "en"
+
 [listen]
 # For each service a list of addresses; an empty list turns it off.
 smtp = ["0.0.0.0:25", "[::]:25"]             # mail from other servers
@@ -103,6 +106,13 @@ strangers_per_day = 200
 # 1000. Or only how many messages COPY and APPEND add at once (save_limit).
 #message_limit = 50000
 #save_limit = 50000
+
+[pop3]
+# What becomes of messages that a POP3 client deletes: "remove", or "trash" for the mailbox Trash, where IMAP clients see them.
+# `waxwing account pop3` says otherwise for single accounts.
+deleted = "remove"
+# How long an account has to wait between two POP3 logins; without it there is no wait.
+#login_delay = "1m"
 
 [reception]
 # What is done with mail from other servers: docs/judging.md. "obey" refuses what the policy of the author's domain

@@ -220,10 +220,12 @@ pub fn namespace(link: &mut Link) -> Reply {
     let own = NamespaceEntry {
         prefix: String::new(),
         delimiter: Some(MailboxName::DELIMITER),
+        translation: None,
     };
     let others = NamespaceEntry {
         prefix: access::OTHERS.to_owned(),
         delimiter: Some(MailboxName::DELIMITER),
+        translation: link.session.translate(access::OTHERS),
     };
     link.session.untagged(&Untagged::Namespace(Namespace {
         personal: vec![own],

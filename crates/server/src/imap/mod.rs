@@ -21,6 +21,7 @@ mod error;
 mod expunge;
 mod fetch;
 mod idle;
+mod language;
 mod limit;
 mod list;
 mod load;
@@ -240,6 +241,7 @@ impl Imap {
                 search::multi::esearch(self, link, sources, search).await
             }
             Command::CancelUpdate(tags) => search::context::cancel(self, &tags),
+            Command::Language(wanted) => language::language(self, link, &wanted),
             Command::Comparator(wanted) => search::comparator::comparator(self, link, &wanted),
             Command::Fetch {
                 uid,

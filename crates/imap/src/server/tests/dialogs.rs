@@ -9,7 +9,7 @@ use crate::{Body, Capability, DateTime, Flag, Partial, Section, SectionText, Sta
 #[test]
 fn capabilities_follow_the_state() {
     let mut session = Session::new(clear());
-    let rest = "IMAP4rev1 IMAP4rev2 LITERAL+ ID ENABLE IDLE STARTTLS LOGINDISABLED";
+    let rest = "IMAP4rev1 IMAP4rev2 LITERAL+ ID ENABLE IDLE LANGUAGE STARTTLS LOGINDISABLED";
     assert_eq!(
         output(&mut session),
         format!("* OK [CAPABILITY {rest}] ready\r\n")
@@ -20,7 +20,7 @@ fn capabilities_follow_the_state() {
         format!("* CAPABILITY {rest}\r\na OK CAPABILITY done\r\n")
     );
     let mut session = Session::new(config());
-    let rest = "IMAP4rev1 IMAP4rev2 LITERAL+ SASL-IR ID ENABLE IDLE AUTH=SCRAM-SHA-256 AUTH=PLAIN";
+    let rest = "IMAP4rev1 IMAP4rev2 LITERAL+ SASL-IR ID ENABLE IDLE LANGUAGE AUTH=SCRAM-SHA-256 AUTH=PLAIN";
     assert_eq!(
         output(&mut session),
         format!("* OK [CAPABILITY {rest}] ready\r\n")
