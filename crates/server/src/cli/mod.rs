@@ -110,7 +110,7 @@ enum Command {
     /// Bring mail from files or from another server into an account; a second run brings what is new, and one that was cut off
     /// goes on where it was
     Import(transfer::Import),
-    /// Write an account's mail to files; a second run adds what is missing
+    /// Write an account's mail to files or to another server; a second run adds what is missing
     Export(transfer::Export),
     /// Copy everything consistently, beside a running server too; a second run copies what is new
     Backup(maintenance::Backup),

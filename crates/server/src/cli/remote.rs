@@ -129,6 +129,9 @@ pub(super) fn import(
         delete: arguments.delete,
         skip_views: arguments.skip_views,
         inbox,
+        flags: true,
+        remove_there: arguments.delete && login.address.protocol == Protocol::Pop3,
+        forget: false,
         message_limit: crate::transfer::MESSAGE_LIMIT,
     };
     let mut bar = Bar::new(context.json);
@@ -138,19 +141,45 @@ pub(super) fn import(
     let report = runtime.block_on(async {
         match login.address.protocol {
             Protocol::Imap => remote::import(&mut target, &login, &options, &mut bar).await,
-            Protocol::Pop3 => Err(remote::Error::Address("POP3 is not there yet".to_owned())),
+            Protocol::Pop3 => {
+                remote::import_maildrop(&mut target, &login, &options, &mut bar).await
+            }
         }
     });
     bar.bar.finish_and_clear();
-    let report = report?;
-    match context.json {
-        true => say!("{}", as_json(&report)),
-        false => tell(&report),
+    Ok(conclude(&report?, "brought", context))
+}
+
+/// `waxwing export ACCOUNT URL`
+pub(super) fn export(
+    account: &str,
+    url: &str,
+    access: &Access,
+    context: &Context,
+) -> Result<ExitCode> {
+    let mut target = context.target()?;
+    let login = access.login(url)?;
+    if login.address.protocol == Protocol::Pop3 {
+        return Err("POP3 takes no mail; use imap:// or imaps://".into());
     }
-    Ok(match report.is_complete() {
+    let mut bar = Bar::new(context.json);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let report = runtime.block_on(remote::export(&mut target, &login, account, &mut bar));
+    bar.bar.finish_and_clear();
+    Ok(conclude(&report?, "carried", context))
+}
+
+fn conclude(report: &Report, done: &str, context: &Context) -> ExitCode {
+    match context.json {
+        true => say!("{}", as_json(report)),
+        false => tell(report, done),
+    }
+    match report.is_complete() {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
-    })
+    }
 }
 
 fn as_json(report: &Report) -> serde_json::Value {
@@ -176,7 +205,7 @@ fn as_json(report: &Report) -> serde_json::Value {
     })
 }
 
-fn tell(report: &Report) {
+fn tell(report: &Report, done: &str) {
     for one in &report.mailboxes {
         let name = match one.there == one.here {
             true => one.here.clone(),
@@ -208,10 +237,10 @@ fn tell(report: &Report) {
     };
     let (new, octets) = (sum(|one| one.new), show::octets(sum(|one| one.octets)));
     say!(
-        "{new} messages brought ({octets}), {} left out",
+        "{new} messages {done} ({octets}), {} left out",
         report.left_out.len()
     );
     if !report.is_complete() {
-        say!("not everything that is there is here; see above, and run it again");
+        say!("there and here differ; see above, and run it again");
     }
 }

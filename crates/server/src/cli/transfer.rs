@@ -54,11 +54,14 @@ pub(super) struct Import {
 pub(super) struct Export {
     /// The account
     account: String,
-    /// How the mail shall be kept: maildir, mbox or eml
-    #[arg(value_name = "FORMAT", value_parser = from)]
+    /// How the mail shall be kept: maildir, mbox or eml; or the URL of an account on another server, imap:// or imaps://, as in
+    /// imaps://user@host:port
+    #[arg(value_name = "FORMAT|URL", value_parser = from)]
     from: From,
     /// The folder to write into
     path: Option<PathBuf>,
+    #[command(flatten)]
+    access: super::remote::Access,
 }
 
 /// The path that goes with a format.
@@ -106,8 +109,14 @@ pub(super) fn import(arguments: Import, context: &Context) -> Result<ExitCode> {
 }
 
 pub(super) fn export(arguments: Export, context: &Context) -> Result<ExitCode> {
-    let From::Files(format) = arguments.from else {
-        return Err("export to a server is not there yet".into());
+    let format = match arguments.from {
+        From::Files(format) => format,
+        From::Server(url) => {
+            if arguments.path.is_some() {
+                return Err("a path is for mail in files; a mailbox is named in the URL".into());
+            }
+            return super::remote::export(&arguments.account, &url, &arguments.access, context);
+        }
     };
     let (target, address) = (context.target()?, arguments.account);
     let mut bag = Mailbag {

@@ -1,14 +1,19 @@
 //! An IMAP client: one command at a time over [`imap::client::Session`], with the login.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::time::Duration;
 
 use imap::client::{self, Config, Event, Session};
-use imap::{Capability, Code, Command, MailboxName, Reply, Select, Status, Untagged};
+use imap::{
+    Capability, Code, Command, List, ListPattern, ListReturn, ListSelection, MailboxName,
+    NamespaceEntry, Reply, Select, Status, Untagged,
+};
 use wire::sasl::Mechanism;
 
 use super::connect::{Login, Protection, Wire};
-use super::{Error, shown};
+use super::names::Listed;
+use super::{Error, MAILBOXES, Watch, shown};
 
 /// Octets of a line between literals: a list of flags, a name. What holds more is no answer to what we ask.
 const LINE: usize = 1 << 20;
@@ -18,6 +23,54 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How long it may take to say goodbye.
 const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Pauses before another connection is tried; what comes to rest longer is to be run again.
+const PAUSES: [Duration; 5] = [
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+    Duration::from_secs(8),
+    Duration::from_secs(15),
+];
+
+/// Connections lost since there was progress.
+#[derive(Debug, Default)]
+pub(super) struct Lost(usize);
+
+impl Lost {
+    /// There was progress.
+    pub(super) fn forget(&mut self) {
+        self.0 = 0;
+    }
+
+    /// Waits before another connection; the error when it is time to give up.
+    pub(super) async fn pause(&mut self, error: Error, watch: &mut dyn Watch) -> Result<(), Error> {
+        let Some(pause) = PAUSES.get(self.0) else {
+            return Err(error);
+        };
+        self.0 = self.0.saturating_add(1);
+        watch.note(&format!("{error}; trying again in {} s", pause.as_secs()));
+        tokio::time::sleep(*pause).await;
+        Ok(())
+    }
+
+    /// Another connection after one broke.
+    pub(super) async fn reopen(
+        &mut self,
+        login: &Login,
+        message_limit: u64,
+        mut error: Error,
+        watch: &mut dyn Watch,
+    ) -> Result<Imap, Error> {
+        loop {
+            self.pause(error, watch).await?;
+            match Imap::open(login, message_limit).await {
+                Err(again) if again.is_broken() => error = again,
+                other => return other,
+            }
+        }
+    }
+}
 
 /// A selected mailbox.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -32,6 +85,8 @@ pub(super) struct Selected {
 pub(super) struct Imap {
     wire: Wire,
     session: Session,
+    /// UTF8=ACCEPT is in force.
+    pub(super) utf8: bool,
 }
 
 impl Imap {
@@ -50,7 +105,11 @@ impl Imap {
                 timeout: PATIENCE,
             },
         });
-        let mut imap = Imap { wire, session };
+        let mut imap = Imap {
+            wire,
+            session,
+            utf8: false,
+        };
         let greeting = match imap.event().await? {
             Event::Greeting(greeting) => greeting,
             _ => return Err(Error::Hostile("does not greet".to_owned())),
@@ -195,8 +254,15 @@ impl Imap {
             self.run(&Command::Id(vec![name]), |_| Ok(())).await?;
         }
         if self.has(&Capability::Utf8Accept) && self.has(&Capability::Enable) {
-            self.run(&Command::Enable(vec![Capability::Utf8Accept]), |_| Ok(()))
-                .await?;
+            let mut utf8 = false;
+            self.run(&Command::Enable(vec![Capability::Utf8Accept]), |untagged| {
+                if let Untagged::Enabled(enabled) = untagged {
+                    utf8 = enabled.contains(&Capability::Utf8Accept);
+                }
+                Ok(())
+            })
+            .await?;
+            self.utf8 = utf8;
         }
         Ok(())
     }
@@ -287,6 +353,83 @@ impl Imap {
         Ok(selected)
     }
 
+    /// The prefix of one's own mailboxes, and those of other people's (RFC 2342).
+    pub(super) async fn namespace(&mut self) -> Result<(String, Vec<String>), Error> {
+        let mut found = (String::new(), Vec::new());
+        if !self.has(&Capability::Namespace) {
+            return Ok(found);
+        }
+        self.run(&Command::Namespace, |untagged| {
+            if let Untagged::Namespace(namespace) = untagged {
+                let prefix = |entry: NamespaceEntry| entry.prefix;
+                found.0 = namespace
+                    .personal
+                    .into_iter()
+                    .next()
+                    .map(prefix)
+                    .unwrap_or_default();
+                let others = namespace.other_users.into_iter().chain(namespace.shared);
+                // An empty prefix would be everything.
+                found.1 = others
+                    .map(prefix)
+                    .filter(|prefix| !prefix.is_empty())
+                    .collect();
+            }
+            Ok(())
+        })
+        .await?;
+        Ok(found)
+    }
+
+    /// All mailboxes, with what they are for and whether they are subscribed.
+    pub(super) async fn list(&mut self) -> Result<Vec<Listed>, Error> {
+        let extended = self.has(&Capability::ListExtended);
+        let command = Command::List(List {
+            selection: ListSelection::default(),
+            reference: String::new(),
+            patterns: vec![ListPattern::new("*")],
+            returns: ListReturn {
+                subscribed: extended,
+                special_use: extended && self.has(&Capability::SpecialUse),
+                ..ListReturn::default()
+            },
+            extended,
+        });
+        let mut listed: Vec<Listed> = Vec::new();
+        let mut heard = 0_usize;
+        let mut take = |untagged| {
+            if let Untagged::List(entry) | Untagged::Lsub(entry) = untagged {
+                heard = heard.saturating_add(1);
+                if heard > 2 * MAILBOXES {
+                    return Err(Error::Hostile(format!(
+                        "lists more than {MAILBOXES} mailboxes"
+                    )));
+                }
+                listed.push(Listed::new(entry));
+            }
+            Ok(())
+        };
+        self.must(&command, &mut take).await?;
+        if !extended {
+            let command = Command::Lsub {
+                reference: String::new(),
+                pattern: ListPattern::new("*"),
+            };
+            let before = self.run(&command, |untagged| {
+                if let Untagged::Lsub(mut entry) = untagged {
+                    entry.attributes = vec![
+                        imap::MailboxAttribute::Subscribed,
+                        imap::MailboxAttribute::NoSelect,
+                    ];
+                    take(Untagged::Lsub(entry))?;
+                }
+                Ok(())
+            });
+            before.await?;
+        }
+        Ok(merged(listed))
+    }
+
     /// Says goodbye without waiting long.
     pub(super) async fn quit(&mut self) {
         let farewell = self.run(&Command::Logout, |_| Ok(()));
@@ -315,6 +458,30 @@ impl Imap {
             }
         }
     }
+}
+
+/// The same mailbox from LIST and LSUB is one.
+fn merged(listed: Vec<Listed>) -> Vec<Listed> {
+    let mut places: HashMap<MailboxName, usize> = HashMap::new();
+    let mut merged: Vec<Listed> = Vec::new();
+    for one in listed {
+        if one.name.as_str().is_empty() {
+            continue;
+        }
+        match places.get(&one.name).and_then(|at| merged.get_mut(*at)) {
+            Some(known) => {
+                known.subscribed |= one.subscribed;
+                known.selectable |= one.selectable;
+                known.special_use = known.special_use.or(one.special_use);
+            }
+            None => {
+                places.insert(one.name.clone(), merged.len());
+                merged.push(one);
+            }
+        }
+    }
+    merged.truncate(MAILBOXES);
+    merged
 }
 
 /// What the session made of the server's words.

@@ -4,38 +4,25 @@
 //! compared with what is remembered; new messages come by FETCH in batches and are kept one by one, changed flags are passed
 //! on, and at the end numbers and octets there are compared with those here.
 
-mod mailbox;
+pub(super) mod mailbox;
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
-use std::time::Duration;
 
-use imap::{
-    Bound, Capability, Command, List, ListPattern, ListReturn, ListSelection, MailboxName,
-    NamespaceEntry, SequenceSet, Untagged,
-};
+use imap::{Bound, SequenceSet};
 use serde_json::Value;
 use store::SpecialUse;
 
 use super::admin::{self, Gone};
-use super::client::Imap;
+use super::client::{Imap, Lost};
 use super::connect::Login;
 use super::names::{self, Here, Listed, Plan};
-use super::{Door, Error, MAILBOXES, Watch};
+use super::{Door, Error, Watch};
 use crate::manage::{Answer, Request};
 
 /// Messages in one FETCH: many enough that waiting for its end costs nothing, few enough for a command line (RFC 7162 §4 asks
 /// for lines of 8192 octets at most).
 pub const BATCH: usize = 500;
-
-/// Pauses before another connection is tried; what comes to rest longer is to be run again. Any message brought begins anew.
-const PAUSES: [Duration; 5] = [
-    Duration::from_secs(1),
-    Duration::from_secs(2),
-    Duration::from_secs(4),
-    Duration::from_secs(8),
-    Duration::from_secs(15),
-];
 
 /// What is brought, and how.
 #[derive(Debug, Clone)]
@@ -48,6 +35,12 @@ pub struct Options {
     pub skip_views: bool,
     /// What comes from INBOX goes there.
     pub inbox: Option<String>,
+    /// Flags are carried, and their changes; without it a message is new here, whatever it was there.
+    pub flags: bool,
+    /// Messages are removed there once they are safe here.
+    pub remove_there: bool,
+    /// Nothing is remembered of messages that are gone there.
+    pub forget: bool,
     /// The largest message taken.
     pub message_limit: u64,
 }
@@ -111,8 +104,7 @@ struct Run<'a> {
     options: &'a Options,
     source: String,
     imap: Imap,
-    /// Connections lost since a message was brought.
-    lost: usize,
+    lost: Lost,
     report: Report,
 }
 
@@ -131,7 +123,7 @@ pub async fn import(
         options,
         source: login.address.source(),
         imap,
-        lost: 0,
+        lost: Lost::default(),
         report: Report::default(),
     };
     let plans = run.plan().await?;
@@ -154,8 +146,8 @@ impl Run<'_> {
 
     /// Where each mailbox goes.
     async fn plan(&mut self) -> Result<Vec<Plan>, Error> {
-        let (prefix, foreign) = self.namespace().await?;
-        let mut listed = self.list().await?;
+        let (prefix, foreign) = self.imap.namespace().await?;
+        let mut listed = self.imap.list().await?;
         while let Some(text) = self.imap.passed_over() {
             if text.to_ascii_uppercase().starts_with("* LIST") {
                 self.leave_out(format!(
@@ -201,83 +193,6 @@ impl Run<'_> {
         Ok(plans)
     }
 
-    /// The prefix of one's own mailboxes, and those of other people's (RFC 2342).
-    async fn namespace(&mut self) -> Result<(String, Vec<String>), Error> {
-        let mut found = (String::new(), Vec::new());
-        if !self.imap.has(&Capability::Namespace) {
-            return Ok(found);
-        }
-        self.imap
-            .run(&Command::Namespace, |untagged| {
-                if let Untagged::Namespace(namespace) = untagged {
-                    let prefix = |entry: NamespaceEntry| entry.prefix;
-                    found.0 = namespace
-                        .personal
-                        .into_iter()
-                        .next()
-                        .map(prefix)
-                        .unwrap_or_default();
-                    let others = namespace.other_users.into_iter().chain(namespace.shared);
-                    // An empty prefix would be everything.
-                    found.1 = others
-                        .map(prefix)
-                        .filter(|prefix| !prefix.is_empty())
-                        .collect();
-                }
-                Ok(())
-            })
-            .await?;
-        Ok(found)
-    }
-
-    async fn list(&mut self) -> Result<Vec<Listed>, Error> {
-        let extended = self.imap.has(&Capability::ListExtended);
-        let command = Command::List(List {
-            selection: ListSelection::default(),
-            reference: String::new(),
-            patterns: vec![ListPattern::new("*")],
-            returns: ListReturn {
-                subscribed: extended,
-                special_use: extended && self.imap.has(&Capability::SpecialUse),
-                ..ListReturn::default()
-            },
-            extended,
-        });
-        let mut listed: Vec<Listed> = Vec::new();
-        let mut heard = 0_usize;
-        let mut take = |untagged| {
-            if let Untagged::List(entry) | Untagged::Lsub(entry) = untagged {
-                heard = heard.saturating_add(1);
-                if heard > 2 * MAILBOXES {
-                    return Err(Error::Hostile(format!(
-                        "lists more than {MAILBOXES} mailboxes"
-                    )));
-                }
-                listed.push(Listed::new(entry));
-            }
-            Ok(())
-        };
-        self.imap.must(&command, &mut take).await?;
-        if !extended {
-            let command = Command::Lsub {
-                reference: String::new(),
-                pattern: ListPattern::new("*"),
-            };
-            let before = self.imap.run(&command, |untagged| {
-                if let Untagged::Lsub(mut entry) = untagged {
-                    entry.attributes = vec![
-                        imap::MailboxAttribute::Subscribed,
-                        imap::MailboxAttribute::NoSelect,
-                    ];
-                    take(Untagged::Lsub(entry))?;
-                }
-                Ok(())
-            });
-            before.await?;
-        }
-        Ok(merged(listed))
-    }
-
     /// The mailboxes of the account here, and where mailboxes of this source went before.
     fn here(&mut self) -> Result<(Vec<Here>, HashMap<String, String>), Error> {
         let address = self.options.account.clone();
@@ -318,27 +233,8 @@ impl Run<'_> {
                 Err(error) if error.is_broken() => error,
                 Err(error) => return Err(error),
             };
-            self.reconnect(error).await?;
-        }
-    }
-
-    async fn reconnect(&mut self, mut error: Error) -> Result<(), Error> {
-        loop {
-            let Some(pause) = PAUSES.get(self.lost) else {
-                return Err(error);
-            };
-            self.lost = self.lost.saturating_add(1);
-            self.watch
-                .note(&format!("{error}; trying again in {} s", pause.as_secs()));
-            tokio::time::sleep(*pause).await;
-            match Imap::open(self.login, self.options.message_limit).await {
-                Ok(imap) => {
-                    self.imap = imap;
-                    return Ok(());
-                }
-                Err(again) if again.is_broken() => error = again,
-                Err(other) => return Err(other),
-            }
+            let (login, limit) = (self.login, self.options.message_limit);
+            self.imap = self.lost.reopen(login, limit, error, self.watch).await?;
         }
     }
 
@@ -348,44 +244,21 @@ impl Run<'_> {
     }
 
     fn gone(&self) -> Gone {
-        match self.options.delete {
-            true => Gone::Remove,
-            false => Gone::Keep,
+        match (self.options.delete, self.options.forget) {
+            (true, _) => Gone::Remove,
+            (false, true) => Gone::Forget,
+            (false, false) => Gone::Keep,
         }
     }
-}
-
-/// The same mailbox from LIST and LSUB is one.
-fn merged(listed: Vec<Listed>) -> Vec<Listed> {
-    let mut places: HashMap<MailboxName, usize> = HashMap::new();
-    let mut merged: Vec<Listed> = Vec::new();
-    for one in listed {
-        if one.name.as_str().is_empty() {
-            continue;
-        }
-        match places.get(&one.name).and_then(|at| merged.get_mut(*at)) {
-            Some(known) => {
-                known.subscribed |= one.subscribed;
-                known.selectable |= one.selectable;
-                known.special_use = known.special_use.or(one.special_use);
-            }
-            None => {
-                places.insert(one.name.clone(), merged.len());
-                merged.push(one);
-            }
-        }
-    }
-    merged.truncate(MAILBOXES);
-    merged
 }
 
 /// The rows of an answer.
-fn rows(answer: &Answer) -> impl Iterator<Item = &Value> {
+pub(super) fn rows(answer: &Answer) -> impl Iterator<Item = &Value> {
     answer.value.as_array().into_iter().flatten()
 }
 
 /// A set of UIDs, ascending.
-fn set(uids: &[u32]) -> SequenceSet {
+pub(super) fn set(uids: &[u32]) -> SequenceSet {
     let mut ranges: Vec<(NonZeroU32, NonZeroU32)> = Vec::new();
     for uid in uids.iter().filter_map(|uid| NonZeroU32::new(*uid)) {
         match ranges.last_mut() {
@@ -402,6 +275,6 @@ fn set(uids: &[u32]) -> SequenceSet {
 }
 
 /// All messages.
-fn everything() -> SequenceSet {
+pub(super) fn everything() -> SequenceSet {
     SequenceSet::Ranges(vec![(Bound::Number(NonZeroU32::MIN), Bound::Last)])
 }

@@ -16,14 +16,19 @@ mod address;
 pub mod admin;
 mod client;
 mod connect;
+mod export;
 mod import;
+mod maildrop;
 mod names;
+mod pop3;
 
 use crate::manage::{Answer, Append, Request};
 
 pub use address::{Address, Protocol};
 pub use connect::{Credential, Login};
+pub use export::export;
 pub use import::{MailboxReport, Options, Report, import};
+pub use maildrop::import as import_maildrop;
 
 /// Mailboxes that are taken from a server: as many as an account here can have.
 const MAILBOXES: usize = 20_000;
@@ -103,13 +108,7 @@ fn shown(text: &str) -> String {
 
 /// When a message came to where it is from, by its own account: the uppermost Received field, or else Date.
 fn dated(message: &[u8]) -> Option<store::Timestamp> {
-    let mut end = 0_usize;
-    for line in message.split_inclusive(|&octet| octet == b'\n') {
-        if matches!(line, b"\r\n" | b"\n") {
-            break;
-        }
-        end = end.saturating_add(line.len());
-    }
+    let end = header_end(message);
     let mut sent = None;
     for field in mime::header::fields(message, 0..end) {
         if field.is("Received")
@@ -122,6 +121,18 @@ fn dated(message: &[u8]) -> Option<store::Timestamp> {
         }
     }
     sent.map(|date| date.timestamp())
+}
+
+/// Where the header of a message ends.
+fn header_end(message: &[u8]) -> usize {
+    let mut end = 0_usize;
+    for line in message.split_inclusive(|&octet| octet == b'\n') {
+        if matches!(line, b"\r\n" | b"\n") {
+            break;
+        }
+        end = end.saturating_add(line.len());
+    }
+    end
 }
 
 #[cfg(test)]

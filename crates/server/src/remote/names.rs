@@ -260,7 +260,7 @@ pub(super) fn plan(
 }
 
 /// What each mailbox is for: as its server says, or else by its name where nobody else has that use.
-fn uses(listed: &[Listed], prefix: &str) -> Vec<Option<SpecialUse>> {
+pub(super) fn uses(listed: &[Listed], prefix: &str) -> Vec<Option<SpecialUse>> {
     let mut uses: Vec<Option<SpecialUse>> = Vec::with_capacity(listed.len());
     for one in listed {
         // Two of a kind: the second is a mailbox like any other.

@@ -182,6 +182,9 @@ impl Run<'_> {
             octets_there = listing.1;
             complete = self.bring(plan, id, listing.0, report).await?;
         }
+        if self.options.remove_there {
+            self.remove_there(plan, id, uid_validity).await?;
+        }
         self.compare(id, &selected, octets_there, report)?;
         let sound = complete && report.differs.is_empty();
         self.remote(admin::Request::End {
@@ -221,7 +224,7 @@ impl Run<'_> {
             .messages
             .iter()
             .fold(0_u64, |sum, one| sum.saturating_add(one.size));
-        if all.messages.len() as u64 != u64::from(selected.exists) {
+        if (all.messages.len() as u64) < u64::from(selected.exists) {
             report.differs.push(format!(
                 "the server says it has {} messages and lists {}",
                 selected.exists,
@@ -290,7 +293,7 @@ impl Run<'_> {
                 match there.next_if(|one| one.uid == uid) {
                     Some(one) => {
                         difference.known = difference.known.saturating_add(1);
-                        if !same(row, one, listing) {
+                        if self.options.flags && !same(row, one, listing) {
                             changes.push((
                                 after.clone(),
                                 one.flags.0,
@@ -389,6 +392,52 @@ impl Run<'_> {
         Ok(complete)
     }
 
+    /// Removes there what is remembered, and so is durable here.
+    async fn remove_there(&mut self, plan: &Plan, id: i64, uid_validity: u32) -> Result<(), Error> {
+        // Without UIDPLUS others' messages would go as well (RFC 4315 §2.1).
+        if !self.imap.has(&Capability::UidPlus) {
+            let name = &plan.listed.name;
+            self.watch.note(&format!(
+                "{name}: its server cannot remove single messages (UIDPLUS); they stay there"
+            ));
+            return Ok(());
+        }
+        let selected = self.imap.select(&plan.listed.name, false).await?;
+        if selected.uid_validity != Some(uid_validity) {
+            return Ok(());
+        }
+        let mut after = String::new();
+        loop {
+            let page = self.remote(admin::Request::Known {
+                address: self.options.account.clone(),
+                id,
+                after: after.clone(),
+                limit: BATCH,
+            })?;
+            let keys: Vec<&str> = rows(&page)
+                .filter_map(|row| row.get("key")?.as_str())
+                .collect();
+            let uids: Vec<u32> = keys.iter().filter_map(|key| key.parse().ok()).collect();
+            let Some(last) = keys.last() else {
+                return Ok(());
+            };
+            after = (*last).to_owned();
+            let deleted = Command::Store(imap::Store {
+                uid: true,
+                set: set(&uids),
+                action: imap::StoreAction::Add,
+                silent: true,
+                unchanged_since: None,
+                flags: vec![Flag::Deleted],
+            });
+            self.imap.must(&deleted, |_| Ok(())).await?;
+            let expunge = Command::Expunge {
+                uids: Some(set(&uids)),
+            };
+            self.imap.must(&expunge, |_| Ok(())).await?;
+        }
+    }
+
     /// A message that did not come with the others: its date may be written as no date is, or it is gone, or damaged there.
     async fn fetch_one(
         &mut self,
@@ -456,6 +505,10 @@ impl Run<'_> {
         let mut wanted: HashSet<u32> = uids.iter().copied().collect();
         let (door, watch, lost) = (&mut *self.door, &mut *self.watch, &mut self.lost);
         let (account, view) = (&self.options.account, plan.listed.is_view());
+        let carried = match self.options.flags {
+            true => Flags::ALL.0,
+            false => 0,
+        };
         let reply = self
             .imap
             .run(&command, |untagged| {
@@ -468,13 +521,17 @@ impl Run<'_> {
                 if !wanted.remove(&message.uid) {
                     return Ok(());
                 }
+                let mut message = message;
+                if carried == 0 {
+                    message.keywords.clear();
+                }
                 let append = Append {
                     address: account.clone(),
                     source: String::new(),
                     key: key(message.uid),
                     after: None,
                     mailbox: String::new(),
-                    flags: message.flags.0,
+                    flags: message.flags.0 & carried,
                     keywords: message.keywords,
                     received: message.received.or_else(|| dated(&message.octets)),
                     pop3_uid: None,
@@ -482,7 +539,7 @@ impl Run<'_> {
                 };
                 door.append(append, &message.octets)?;
                 watch.done();
-                *lost = 0;
+                lost.forget();
                 report.new = report.new.saturating_add(1);
                 report.octets = report.octets.saturating_add(message.octets.len() as u64);
                 Ok(())
