@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 use std::fs::{File, OpenOptions};
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -42,6 +42,14 @@ pub trait Disk: Send + Sync + Debug {
 pub trait DiskFile: Send + Sync + Debug {
     /// Reads until the buffer is full or the file ends; returns the octets read.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+    /// Reads into two buffers, one behind the other; returns the octets read in all.
+    fn read_two_at(&self, first: &mut [u8], second: &mut [u8], offset: u64) -> io::Result<usize> {
+        let read = self.read_at(first, offset)?;
+        if read < first.len() {
+            return Ok(read);
+        }
+        Ok(read + self.read_at(second, offset + read as u64)?)
+    }
     /// Writes all slices one behind the other.
     fn write_at(&self, slices: &[&[u8]], offset: u64) -> io::Result<()>;
     /// Makes the content (and the length needed to read it) durable. After an error nothing of it may be trusted.
@@ -132,6 +140,22 @@ impl DiskFile for SystemFile {
             }
         }
         Ok(done)
+    }
+
+    fn read_two_at(&self, first: &mut [u8], second: &mut [u8], offset: u64) -> io::Result<usize> {
+        let wanted = first.len() + second.len();
+        let mut vector = [IoSliceMut::new(first), IoSliceMut::new(second)];
+        // One system call in the usual case; after a short read, which a signal or the end of the file makes, both anew.
+        match rustix::io::preadv(&self.0, &mut vector, offset) {
+            Ok(read) if read == wanted => return Ok(read),
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let read = self.read_at(first, offset)?;
+        if read < first.len() {
+            return Ok(read);
+        }
+        Ok(read + self.read_at(second, offset + read as u64)?)
     }
 
     fn write_at(&self, slices: &[&[u8]], mut offset: u64) -> io::Result<()> {

@@ -21,8 +21,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::error::{Error, Result};
 use crate::types::{BodyId, BodyMeta, BodyRef};
 use crate::world::{Disk, DiskFile, Random};
-use record::{BLOCK, FIXED};
-pub(crate) use record::{Fixed, Header};
+pub(crate) use record::Fixed;
+use record::{Cut, FIXED, Header};
 
 /// Open packs kept at hand for reading.
 const HANDLES: usize = 64;
@@ -226,59 +226,54 @@ impl Packs {
 
     /// Reads a whole body and verifies it.
     pub(crate) fn read(&self, body: &BodyRef) -> Result<Vec<u8>> {
-        let (file, header) = self.header(body)?;
+        self.read_with_meta(body).map(|(octets, _)| octets)
+    }
+
+    fn read_with_meta(&self, body: &BodyRef) -> Result<(Vec<u8>, BodyMeta)> {
+        let file = self.file(body.pack)?;
+        let mut head = head_for(body)?;
         let mut octets = buffer(body.size)?;
-        fill(
-            &*file,
-            &mut octets,
-            body.offset + header.fixed.header_length(),
-        )?;
+        fill_two(&*file, &mut head, &mut octets, body.offset)?;
+        let header = header_of(body, &head)?;
         header.verify(0, &octets)?;
-        Ok(octets)
+        Ok((octets, header.meta()))
     }
 
     /// Reads part of a body and verifies the blocks it touches.
     pub(crate) fn read_range(&self, body: &BodyRef, range: Range<u64>) -> Result<Vec<u8>> {
-        let end = range.end.min(body.size);
-        if range.start >= end {
+        let range = range.start..range.end.min(body.size);
+        if range.is_empty() {
             return Ok(Vec::new());
         }
-        let (file, header) = self.header(body)?;
-        let first_block = range.start / BLOCK;
-        let start = first_block * BLOCK;
-        let stop = end.div_ceil(BLOCK).saturating_mul(BLOCK).min(body.size);
-        let mut octets = buffer(stop - start)?;
-        fill(
-            &*file,
-            &mut octets,
-            body.offset + header.fixed.header_length() + start,
-        )?;
-        header.verify(first_block, &octets)?;
-        octets.truncate((end - start) as usize);
-        octets.drain(..(range.start - start) as usize);
-        Ok(octets)
-    }
-
-    /// The verified header of a body's record.
-    pub(crate) fn header(&self, body: &BodyRef) -> Result<(Arc<dyn DiskFile>, Header)> {
         let file = self.file(body.pack)?;
-        let length = body.length.checked_sub(body.size);
-        let length = length.filter(|length| *length <= record::longest_header(body.size));
-        let length = length.ok_or_else(|| mismatch(body))?;
-        let mut bytes = buffer(length)?;
-        fill(&*file, &mut bytes, body.offset)?;
-        let header = Header::parse(&bytes)?;
-        if header.fixed.id != body.id || header.fixed.size != body.size {
-            return Err(mismatch(body));
+        let mut head = head_for(body)?;
+        let around = Cut::NEW.around(&range, body.size);
+        let mut octets = Vec::new();
+        // Most parts that are asked for are headers: they come with the record's own header in one call.
+        let at_once = around.start == 0;
+        if at_once {
+            octets = buffer(around.end)?;
+            fill_two(&*file, &mut head, &mut octets, body.offset)?;
+        } else {
+            fill(&*file, &mut head, body.offset)?;
         }
-        Ok((file, header))
+        let header = header_of(body, &head)?;
+        let around = header.fixed.cut.around(&range, body.size);
+        if !at_once || header.fixed.cut != Cut::NEW {
+            octets = buffer(around.end - around.start)?;
+            let from = body.offset + header.fixed.header_length() + around.start;
+            fill(&*file, &mut octets, from)?;
+        }
+        header.verify(around.start, &octets)?;
+        octets.truncate((range.end - around.start) as usize);
+        octets.drain(..(range.start - around.start) as usize);
+        Ok(octets)
     }
 
     /// Copies a verified record to the active pack, under its own identifier.
     pub(crate) fn copy(&self, body: &BodyRef, now: i64) -> Result<BodyRef> {
-        let octets = self.read(body)?;
-        let (_, header) = self.header(body)?;
-        let bytes = record::header(body.id, &header.meta, &[&octets])?;
+        let (octets, meta) = self.read_with_meta(body)?;
+        let bytes = record::header(body.id, &meta, &[&octets])?;
         self.append_record(body.id, body.size, &bytes, &[&octets], now)
     }
 
@@ -550,6 +545,36 @@ fn fill(file: &dyn DiskFile, buffer: &mut [u8], offset: u64) -> Result<()> {
     }
 }
 
+/// Fills both buffers, one behind the other.
+fn fill_two(file: &dyn DiskFile, first: &mut [u8], second: &mut [u8], offset: u64) -> Result<()> {
+    let wanted = first.len().saturating_add(second.len());
+    if file.read_two_at(first, second, offset)? == wanted {
+        Ok(())
+    } else {
+        Err(Error::Corrupt("a pack ends before its record does".into()))
+    }
+}
+
+/// Room for the header of a body's record.
+fn head_for(body: &BodyRef) -> Result<Vec<u8>> {
+    let length = body.length.checked_sub(body.size);
+    let length = length.filter(|length| *length <= record::longest_header(body.size));
+    buffer(length.ok_or_else(|| mismatch(body))?)
+}
+
+/// The verified header of a body's record.
+fn header_of<'h>(body: &BodyRef, head: &'h [u8]) -> Result<Header<'h>> {
+    let header = Header::parse(head)?;
+    if header.fixed.id == body.id && header.fixed.size == body.size {
+        Ok(header)
+    } else {
+        Err(mismatch(body))
+    }
+}
+
 fn mismatch(body: &BodyRef) -> Error {
     Error::Corrupt(format!("body {} is not where its row says", body.id.0))
 }
+
+#[cfg(test)]
+mod tests;
