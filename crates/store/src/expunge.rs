@@ -225,30 +225,60 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Takes one reference from each content for each time it is listed.
-    fn release_messages(&self, account: AccountId, mut messages: Vec<MessageId>) -> Result<()> {
-        messages.sort_unstable();
-        for group in messages.chunk_by(|a, b| a == b) {
-            let (Some(message), count) = (group.first().copied(), group.len() as u64) else {
-                continue;
-            };
-            let last = "DELETE FROM message WHERE account_id = $1 AND message_id = $2 AND refs <= $3 RETURNING body_id, thread_keys";
-            match self
+    /// Adds a reference to each content for each time it is listed.
+    pub(crate) fn refer_to_messages(
+        &self,
+        account: AccountId,
+        messages: impl Iterator<Item = MessageId>,
+    ) -> Result<()> {
+        let sql = "UPDATE message SET refs = refs + $4 WHERE account_id = $1 AND message_id BETWEEN $2 AND $3";
+        for run in counted_runs(messages.map(|message| message.0).collect()) {
+            let touched = self
                 .sql
-                .row(last, values![account, message, count], |row| {
-                    Ok((BodyId(row.int(0)?), crate::thread::from_bytes(row.blob(1)?)))
-                })? {
-                Some((body, keys)) => {
-                    self.forget_keys(account, &keys)?;
-                    self.release_body(body)?;
-                    self.search_died(account, message)?;
-                }
-                None => {
-                    let sql = "UPDATE message SET refs = refs - $3 WHERE account_id = $1 AND message_id = $2";
-                    if self.sql.execute(sql, values![account, message, count])? == 0 {
-                        return Err(Error::Corrupt(format!("message {} is missing", message.0)));
-                    }
-                }
+                .execute(sql, values![account, run.first, run.last, run.times])?;
+            run.check(touched)?;
+        }
+        Ok(())
+    }
+
+    /// Takes one reference from each content for each time it is listed.
+    fn release_messages(&self, account: AccountId, messages: Vec<MessageId>) -> Result<()> {
+        let last = "DELETE FROM message WHERE account_id = $1 AND message_id BETWEEN $2 AND $3 AND refs <= $4 \
+                    RETURNING message_id, body_id, thread_keys";
+        let others = "UPDATE message SET refs = refs - $4 WHERE account_id = $1 AND message_id BETWEEN $2 AND $3";
+        for run in counted_runs(messages.into_iter().map(|message| message.0).collect()) {
+            let values = values![account, run.first, run.last, run.times];
+            let (mut bodies, mut keys) = (Vec::new(), Vec::new());
+            let mut dead = Vec::new();
+            self.sql.query(last, values, &mut |row| {
+                dead.push(MessageId(row.int(0)?));
+                bodies.push(row.int(1)?);
+                keys.extend(crate::thread::from_bytes(row.blob(2)?));
+                Ok(ControlFlow::Continue(()))
+            })?;
+            let mut touched = dead.len() as u64;
+            if touched < run.length() {
+                touched += self.sql.execute(others, values)?;
+            }
+            run.check(touched)?;
+            self.forget_keys(account, keys)?;
+            self.release_bodies(bodies)?;
+            dead.sort_unstable();
+            for message in dead {
+                self.search_died(account, message)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn release_bodies(&self, bodies: Vec<i64>) -> Result<()> {
+        for run in counted_runs(bodies) {
+            let values = values![run.first, run.last, run.times];
+            let sql = "DELETE FROM body WHERE body_id BETWEEN $1 AND $2 AND refs <= $3";
+            if self.sql.execute(sql, values)? < run.length() {
+                // Those that are still there had more.
+                let sql = "UPDATE body SET refs = refs - $3 WHERE body_id BETWEEN $1 AND $2";
+                self.sql.execute(sql, values)?;
             }
         }
         Ok(())
@@ -266,5 +296,78 @@ impl Tx<'_> {
             )?;
         }
         Ok(())
+    }
+}
+
+/// Neighbouring identifiers that are listed equally often.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct CountedRun {
+    first: i64,
+    last: i64,
+    times: u64,
+}
+
+impl CountedRun {
+    /// Identifiers of one statement at most, so that what it tells of them takes little memory.
+    const LIMIT: u64 = 4096;
+
+    fn length(&self) -> u64 {
+        self.last.abs_diff(self.first) + 1
+    }
+
+    /// Whether a statement found all of them.
+    fn check(&self, found: u64) -> Result<()> {
+        if found == self.length() {
+            return Ok(());
+        }
+        Err(Error::Corrupt(format!(
+            "some of the messages {} to {} are missing",
+            self.first, self.last
+        )))
+    }
+}
+
+/// Identifiers as runs: what came into a mailbox one after the other mostly has neighbouring ones, and one statement
+/// changes all of these.
+fn counted_runs(mut identifiers: Vec<i64>) -> Vec<CountedRun> {
+    identifiers.sort_unstable();
+    let mut runs: Vec<CountedRun> = Vec::new();
+    for group in identifiers.chunk_by(|a, b| a == b) {
+        let (Some(id), times) = (group.first().copied(), group.len() as u64) else {
+            continue;
+        };
+        match runs.last_mut() {
+            Some(run)
+                if run.last.checked_add(1) == Some(id)
+                    && run.times == times
+                    && run.length() < CountedRun::LIMIT =>
+            {
+                run.last = id;
+            }
+            _ => runs.push(CountedRun {
+                first: id,
+                last: id,
+                times,
+            }),
+        }
+    }
+    runs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbours_that_are_listed_equally_often_become_runs() {
+        let run = |first, last, times| CountedRun { first, last, times };
+        assert_eq!(counted_runs(vec![]), []);
+        assert_eq!(
+            counted_runs(vec![5, 3, 4, 9, 9, 10, 10, 11]),
+            [run(3, 5, 1), run(9, 10, 2), run(11, 11, 1)]
+        );
+        let many = counted_runs((1..=5_000).collect());
+        assert_eq!(many, [run(1, 4_096, 1), run(4_097, 5_000, 1)]);
+        assert_eq!(counted_runs(vec![i64::MAX, i64::MIN]).len(), 2);
     }
 }

@@ -134,14 +134,18 @@ impl Tx<'_> {
         Ok(thread)
     }
 
-    /// The keys of content that is gone are known once less.
-    pub(crate) fn forget_keys(&self, account: AccountId, keys: &[i64]) -> Result<()> {
-        for key in keys {
+    /// The keys of content that is gone are known once less for each time they are listed.
+    pub(crate) fn forget_keys(&self, account: AccountId, mut keys: Vec<i64>) -> Result<()> {
+        keys.sort_unstable();
+        for group in keys.chunk_by(|a, b| a == b) {
+            let (Some(key), times) = (group.first().copied(), group.len() as u64) else {
+                continue;
+            };
             let last =
-                "DELETE FROM thread_key WHERE account_id = $1 AND thread_key = $2 AND refs <= 1";
-            if self.sql.execute(last, values![account, *key])? == 0 {
-                let sql = "UPDATE thread_key SET refs = refs - 1 WHERE account_id = $1 AND thread_key = $2";
-                self.sql.execute(sql, values![account, *key])?;
+                "DELETE FROM thread_key WHERE account_id = $1 AND thread_key = $2 AND refs <= $3";
+            if self.sql.execute(last, values![account, key, times])? == 0 {
+                let sql = "UPDATE thread_key SET refs = refs - $3 WHERE account_id = $1 AND thread_key = $2";
+                self.sql.execute(sql, values![account, key, times])?;
             }
         }
         Ok(())

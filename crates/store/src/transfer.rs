@@ -50,12 +50,8 @@ impl Tx<'_> {
         }
         let octets = sources.iter().map(|s| s.entry.size).sum();
         let (modseq, _) = self.charge(account, octets, sources.len() as u64, 0)?;
-        for source in &sources {
-            let sql =
-                "UPDATE message SET refs = refs + 1 WHERE account_id = $1 AND message_id = $2";
-            self.sql
-                .execute(sql, values![account, source.entry.message])?;
-        }
+        let messages = sources.iter().map(|source| source.entry.message);
+        self.refer_to_messages(account, messages)?;
         self.translate_keywords((account, from), (account, to), &mut sources)?;
         copied.uids = self.add_all(account, to, &sources, modseq)?;
         self.carry_seen(account, from, to, &copied.uids)?;
@@ -213,6 +209,7 @@ impl Tx<'_> {
                 flags,
                 keywords,
                 message,
+                received,
                 ..
             } = source.entry;
             entries.push(Entry {
@@ -221,6 +218,7 @@ impl Tx<'_> {
                 keywords,
                 modseq,
                 message,
+                received,
             });
         }
         self.changed(account, to, MailboxChange::Added { entries, modseq });
