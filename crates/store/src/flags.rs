@@ -89,23 +89,7 @@ impl Tx<'_> {
             let (more_unseen, more_deleted) = self.counts_after(account, mailbox, run, &patch)?;
             unseen += more_unseen;
             deleted += more_deleted;
-            stored.changed += self.sql.execute(
-                "UPDATE entry SET flags = (flags & $5) | $6, keywords = (keywords & $7) | $8, modseq = $9 \
-                 WHERE account_id = $1 AND mailbox_id = $2 AND uid BETWEEN $3 AND $4 AND modseq <= $10 \
-                 AND ((flags & $5) | $6 <> flags OR (keywords & $7) | $8 <> keywords)",
-                values![
-                    account,
-                    mailbox,
-                    *run.start(),
-                    *run.end(),
-                    i64::from(patch.keep),
-                    i64::from(patch.set),
-                    patch.keep_keywords as i64,
-                    patch.set_keywords as i64,
-                    modseq,
-                    patch.unchanged_since
-                ],
-            )?;
+            stored.changed += self.patch_rows(account, mailbox, run, &patch, modseq)?;
         }
         if stored.changed > 0 {
             self.sql.execute(
@@ -125,6 +109,50 @@ impl Tx<'_> {
             );
         }
         Ok(stored)
+    }
+
+    /// Changes the rows of a run that the patch changes; how many. Of millions of rows each comparison counts, so there is
+    /// none that the patch does not need.
+    fn patch_rows(
+        &self,
+        account: AccountId,
+        mailbox: MailboxId,
+        run: &UidRange,
+        patch: &Patch,
+        modseq: u64,
+    ) -> Result<u64> {
+        let keywords = patch.keep_keywords != u64::MAX || patch.set_keywords != 0;
+        let sql = match (keywords, patch.unchanged_since != u64::MAX) {
+            (false, false) => {
+                "UPDATE entry SET flags = (flags & $5) | $6, modseq = $7 \
+                 WHERE account_id = $1 AND mailbox_id = $2 AND uid BETWEEN $3 AND $4 AND (flags & $5) | $6 <> flags"
+            }
+            (false, true) => {
+                "UPDATE entry SET flags = (flags & $5) | $6, modseq = $7 \
+                 WHERE account_id = $1 AND mailbox_id = $2 AND uid BETWEEN $3 AND $4 AND (flags & $5) | $6 <> flags \
+                 AND modseq <= $8"
+            }
+            (true, _) => {
+                "UPDATE entry SET flags = (flags & $5) | $6, keywords = (keywords & $9) | $10, modseq = $7 \
+                 WHERE account_id = $1 AND mailbox_id = $2 AND uid BETWEEN $3 AND $4 AND modseq <= $8 \
+                 AND ((flags & $5) | $6 <> flags OR (keywords & $9) | $10 <> keywords)"
+            }
+        };
+        self.sql.execute(
+            sql,
+            values![
+                account,
+                mailbox,
+                *run.start(),
+                *run.end(),
+                i64::from(patch.keep),
+                i64::from(patch.set),
+                modseq,
+                patch.unchanged_since,
+                patch.keep_keywords as i64,
+                patch.set_keywords as i64
+            ],
+        )
     }
 
     /// RFC 7162 §3.1.3: those that changed since.
