@@ -315,6 +315,7 @@ impl Tx<'_> {
             keywords: new.keywords,
             modseq,
             message,
+            received: new.received,
         }];
         self.changed(account, mailbox, MailboxChange::Added { entries, modseq });
         Ok(Placed {

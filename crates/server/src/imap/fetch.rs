@@ -1,6 +1,6 @@
 //! FETCH (RFC 9051 §6.4.5).
 //!
-//! UID and FLAGS come from what the client was told and cost no query. Everything else is loaded in batches ([`load`]);
+//! UID, FLAGS, MODSEQ and INTERNALDATE come from what the client was told and cost no query. Everything else is loaded in batches ([`load`]);
 //! what a batch holds is written, and flushed when the output is full, while the next is loaded. So memory stays bounded
 //! however much is asked for, a client that does not read stops its own FETCH only, and other sessions get their turn.
 
@@ -221,7 +221,7 @@ async fn see(
     }
     let selected = imap.selected()?;
     selected
-        .sync_but(link, expunges, |entry| holds(&uids, entry.uid))
+        .sync_but(link, expunges, |_, entry| holds(&uids, entry.uid))
         .await?;
     Ok(uids)
 }
@@ -263,7 +263,7 @@ impl Plan {
         if any(|a| matches!(a, Flags)) && (!modseq || any(|a| matches!(a, ModSeq))) {
             seen.clear();
         }
-        let view_only = !any(|a| !matches!(a, Uid | Flags | ModSeq));
+        let view_only = !any(|a| !matches!(a, Uid | Flags | ModSeq | InternalDate));
         Plan {
             columns: (!view_only).then_some(columns),
             attributes: once,
@@ -299,6 +299,9 @@ async fn from_view(
             match attribute {
                 FetchAttribute::Uid => fetch.uid(entry.uid),
                 FetchAttribute::ModSeq => fetch.modseq(entry.modseq),
+                FetchAttribute::InternalDate => {
+                    fetch.internal_date(DateTime::utc(entry.received))
+                }
                 _ => fetch.flags(selected.flags(&entry)),
             };
         }

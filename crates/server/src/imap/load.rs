@@ -242,7 +242,7 @@ impl Loader {
     }
 
     /// A message that another session expunged, which this client could not be told yet, while its content is still
-    /// somewhere: it was moved, or there is a copy. Its dates went with its place.
+    /// somewhere: it was moved, or there is a copy. When it came into the mailbox went with its place.
     fn elsewhere(
         &self,
         store: &Store,
@@ -253,7 +253,7 @@ impl Loader {
         let dated = |attribute: &FetchAttribute| {
             matches!(
                 attribute,
-                FetchAttribute::InternalDate | FetchAttribute::SaveDate | FetchAttribute::ThreadId
+                FetchAttribute::SaveDate | FetchAttribute::ThreadId
             )
         };
         if self.plan.attributes.iter().any(dated) || text.len() > BATCH_OCTETS || !self.own {
@@ -274,7 +274,7 @@ impl Loader {
             keywords: entry.keywords,
             modseq: entry.modseq,
             size: body.size,
-            received: 0,
+            received: entry.received,
             saved: 0,
             body: Some(body),
             index: &index.to_bytes(),
@@ -402,6 +402,7 @@ mod tests {
             keywords: 0,
             modseq: 1,
             message: MessageId(1),
+            received: 0,
         }
     }
 

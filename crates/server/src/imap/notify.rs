@@ -353,7 +353,9 @@ pub async fn tell_selected(
         None => Expunges::Told,
     };
     let before = selected.told.uid_next();
-    selected.sync_but(link, expunges, |_| !events.flags).await?;
+    selected
+        .sync_but(link, expunges, |_, _| !events.flags)
+        .await?;
     search::context::tell(imap, link).await?;
     if events.fetch.is_empty() || !fetches {
         return Ok(());

@@ -273,25 +273,27 @@ impl Selected {
 
     /// Tells what changed.
     pub async fn sync(&mut self, link: &mut Link, expunges: Expunges) -> Result<(), Gone> {
-        self.sync_but(link, expunges, |_| false).await
+        self.sync_but(link, expunges, |_, _| false).await
     }
 
-    /// Tells what changed, but not the flags of messages that `known` says the client knows.
+    /// Tells what changed, but not the flags of messages of which `known` says, by their new number, that the client knows
+    /// them.
     pub async fn sync_but(
         &mut self,
         link: &mut Link,
         expunges: Expunges,
-        known: impl Fn(&Entry) -> bool + Send,
+        known: impl Fn(u32, &Entry) -> bool + Send,
     ) -> Result<(), Gone> {
         let newest = self.view.snapshot();
         if Arc::ptr_eq(&newest, &self.told) {
             return Ok(());
         }
-        let next = match expunges {
-            Expunges::Told => Arc::clone(&newest),
-            Expunges::Kept => ViewSnapshot::keeping_expunged(&self.told, &newest),
-        };
-        let diff = ViewSnapshot::diff(&self.told, &next);
+        let mut next = Arc::clone(&newest);
+        let mut diff = ViewSnapshot::diff(&self.told, &next);
+        if expunges == Expunges::Kept && !diff.expunged.is_empty() {
+            next = ViewSnapshot::keeping_expunged(&self.told, &newest);
+            diff = ViewSnapshot::diff(&self.told, &next);
+        }
         if next.len() == newest.len() {
             self.known_modseq = newest.highest_modseq();
         }
@@ -313,7 +315,7 @@ impl Selected {
         }
         let condstore = link.session.is_enabled(&Capability::CondStore);
         for (seq, entry) in &diff.changed {
-            if known(entry) {
+            if known(*seq, entry) {
                 continue;
             }
             // RFC 9051 §7.5.2: an unsolicited FETCH carries the UID.

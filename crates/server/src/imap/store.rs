@@ -89,16 +89,18 @@ pub async fn store(imap: &mut Imap, link: &mut Link, command: Store) -> Answer {
             keywords: bits(&newest, &keywords),
         };
         // What the client cannot work out itself, because another session changed the message too, is told.
-        let known = |entry: &Entry| {
+        let known = |seq: u32, entry: &Entry| {
+            // Mostly it still has the number it had.
+            let old = before.entry(seq).filter(|old| old.uid == entry.uid);
             ours(entry.uid)
-                && before
-                    .entry_of(entry.uid)
+                && old
+                    .or_else(|| before.entry_of(entry.uid))
                     .is_some_and(|old| changed.leads(&old, entry))
         };
         selected.sync_but(link, expunges, known).await?;
     } else {
         selected
-            .sync_but(link, expunges, |entry| ours(entry.uid))
+            .sync_but(link, expunges, |_, entry| ours(entry.uid))
             .await?;
     }
     let telling = Telling {

@@ -29,12 +29,8 @@ impl<'v> Walk<'v> {
     }
 
     /// The chunk at whose beginning the walk stands.
-    fn whole_chunk(&self) -> Option<*const Chunk> {
-        if self.index > 0 {
-            None
-        } else {
-            self.chunks.get(self.chunk).map(Arc::as_ptr)
-        }
+    fn at_beginning(&self) -> Option<&'v Arc<Chunk>> {
+        self.chunks.get(self.chunk).filter(|_| self.index == 0)
     }
 
     fn step(&mut self) {
@@ -71,10 +67,17 @@ pub(crate) fn diff(old: &ViewSnapshot, new: &ViewSnapshot) -> Diff {
     // both walks come to its beginning together.
     let (mut left, mut right) = (Walk::new(old), Walk::new(new));
     loop {
-        if left
-            .whole_chunk()
-            .is_some_and(|chunk| right.whole_chunk() == Some(chunk))
-        {
+        let both = left.at_beginning().zip(right.at_beginning());
+        if both.is_some_and(|(old, new)| Arc::ptr_eq(old, new)) {
+            left.skip_chunk();
+            right.skip_chunk();
+            continue;
+        }
+        // Flags were changed, and nobody came or went: the columns are compared.
+        if let Some((old, new)) = both.filter(|(old, new)| old.has_same_uids(new)) {
+            let first = right.seq;
+            diff.changed
+                .extend(old.changed_in(new).map(|(at, entry)| (first + at, entry)));
             left.skip_chunk();
             right.skip_chunk();
             continue;

@@ -157,6 +157,8 @@ pub struct Entry {
     pub modseq: u64,
     /// Content.
     pub message: MessageId,
+    /// Internal date.
+    pub received: Timestamp,
 }
 
 /// An immutable picture of a mailbox. Sequence numbers count from 1.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::chunk::{CHUNK, Chunk};
 use super::{Entry, ViewSnapshot};
 use crate::change::{MailboxChange, Patch};
-use crate::types::{AccountId, Flags, MailboxId, UidRange};
+use crate::types::{AccountId, MailboxId, UidRange};
 
 /// What a picture says of the mailbox as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,7 +114,6 @@ impl ViewSnapshot {
 
     fn with_flags(&self, runs: &[UidRange], patch: Patch, modseq: u64) -> Vec<Arc<Chunk>> {
         let mut chunks = self.chunks.clone();
-        let mut entries: Vec<Entry> = Vec::with_capacity(CHUNK);
         for chunk in &mut chunks {
             let (first, last) = (chunk.first_uid(), chunk.last_uid());
             // The runs ascend and do not overlap.
@@ -124,27 +123,11 @@ impl ViewSnapshot {
             if runs.first().is_none_or(|run| *run.start() > last) {
                 continue;
             }
-            entries.clear();
-            entries.extend(chunk.entries());
-            let mut changed = false;
-            for run in runs.iter().take_while(|run| *run.start() <= last) {
-                let from = entries.partition_point(|e| e.uid < *run.start());
-                for entry in entries
-                    .iter_mut()
-                    .skip(from)
-                    .take_while(|e| e.uid <= *run.end())
-                {
-                    if let Some((flags, keywords)) =
-                        patch.apply(entry.flags.0, entry.keywords, entry.modseq)
-                    {
-                        (entry.flags, entry.keywords, entry.modseq) =
-                            (Flags(flags), keywords, modseq);
-                        changed = true;
-                    }
-                }
-            }
-            if changed {
-                *chunk = Arc::new(Chunk::new(&entries));
+            let runs = runs
+                .split_at(runs.partition_point(|run| *run.start() <= last))
+                .0;
+            if let Some(changed) = chunk.patched(runs, &patch, modseq) {
+                *chunk = Arc::new(changed);
             }
         }
         chunks

@@ -320,11 +320,11 @@ fn load(snapshot: &Snapshot<'_>, key: Key) -> Result<(ViewSnapshot, u64)> {
     let mut builder = Builder::default();
     let sql = match reader {
         None => {
-            "SELECT uid, flags, keywords, modseq, message_id FROM entry WHERE account_id = $1 AND mailbox_id = $2 ORDER BY uid"
+            "SELECT uid, flags, keywords, modseq, message_id, received FROM entry WHERE account_id = $1 AND mailbox_id = $2 ORDER BY uid"
         }
         Some(_) => {
             "SELECT e.uid, (e.flags & 30) | COALESCE(s.seen, 0), e.keywords, CASE WHEN COALESCE(s.modseq, 0) > e.modseq \
-             THEN s.modseq ELSE e.modseq END, e.message_id \
+             THEN s.modseq ELSE e.modseq END, e.message_id, e.received \
              FROM entry e LEFT JOIN seen s ON s.account_id = e.account_id AND s.mailbox_id = e.mailbox_id AND s.uid = e.uid \
              AND s.reader = $3 WHERE e.account_id = $1 AND e.mailbox_id = $2 ORDER BY e.uid"
         }
@@ -338,6 +338,7 @@ fn load(snapshot: &Snapshot<'_>, key: Key) -> Result<(ViewSnapshot, u64)> {
                 keywords: row.int(2)? as u64,
                 modseq: row.uint(3)?,
                 message: MessageId(row.int(4)?),
+                received: row.int(5)?,
             });
             Ok(ControlFlow::Continue(()))
         })?;

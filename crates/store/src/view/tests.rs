@@ -15,6 +15,7 @@ fn entry(uid: u32) -> Entry {
         keywords: 0,
         modseq: u64::from(uid) + 1,
         message: MessageId((7 << 36) + i64::from(uid)),
+        received: 1_700_000_000 - 40 * i64::from(uid),
     }
 }
 
@@ -160,6 +161,7 @@ fn values_far_apart_survive_the_columns() {
         Entry {
             modseq: 1,
             message: MessageId(1),
+            received: -1,
             keywords: u64::MAX,
             ..entry(1)
         },

@@ -104,8 +104,9 @@ impl Key {
             | Key::Uid(_)
             | Key::Flags(_)
             | Key::Keyword(_)
+            | Key::Received(_)
             | Key::ModSeq(_) => Need::View,
-            Key::Larger(_) | Key::Smaller(_) | Key::Received(_) | Key::Saved(_) => Need::Row,
+            Key::Larger(_) | Key::Smaller(_) | Key::Saved(_) => Need::Row,
             Key::Sent(_)
             | Key::Address(..)
             | Key::Subject(_)
@@ -162,7 +163,7 @@ impl Key {
             Key::Keyword(bit) => Some(facts.entry.keywords & bit != 0),
             Key::Larger(size) => facts.row.map(|row| row.size > *size),
             Key::Smaller(size) => facts.row.map(|row| row.size < *size),
-            Key::Received(seconds) => facts.row.map(|row| seconds.contains(&row.received)),
+            Key::Received(seconds) => Some(seconds.contains(&facts.entry.received)),
             Key::Saved(seconds) => facts.row.map(|row| seconds.contains(&row.saved)),
             Key::ModSeq(modseq) => Some(facts.entry.modseq >= *modseq),
             Key::Sent(days) => {
