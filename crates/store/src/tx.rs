@@ -68,15 +68,19 @@ impl<'a> Tx<'a> {
 
     /// The next identifier of a kind that is counted over the whole store.
     pub(crate) fn next_id(&self, kind: &str) -> Result<i64> {
-        let sql = "UPDATE counter SET value = value + 1 WHERE name = $1 RETURNING value";
+        // RETURNING costs SQLite a temporary table for each call. Nobody else writes, so this is the same.
+        let sql = "UPDATE counter SET value = value + 1 WHERE name = $1";
+        self.sql.execute(sql, values![kind])?;
+        let sql = "SELECT value FROM counter WHERE name = $1";
         let id = self.sql.row(sql, values![kind], |row| row.int(0))?;
         id.ok_or_else(|| Error::Corrupt(format!("the counter of {kind} is missing")))
     }
 
     /// Begins an operation on an account: its modseq.
     pub(crate) fn next_modseq(&self, account: AccountId) -> Result<u64> {
-        let sql =
-            "UPDATE account_state SET modseq = modseq + 1 WHERE account_id = $1 RETURNING modseq";
+        let sql = "UPDATE account_state SET modseq = modseq + 1 WHERE account_id = $1";
+        self.sql.execute(sql, values![account])?;
+        let sql = "SELECT modseq FROM account_state WHERE account_id = $1";
         self.sql
             .row(sql, values![account], |row| row.uint(0))?
             .ok_or(Error::NotFound("account"))
