@@ -5,15 +5,16 @@ use proptest::prelude::*;
 use super::{Config, Error, Event, Limits, Session};
 use crate::server;
 use crate::{
-    AclCommand, Append, AppendPart, Body, Bound, Capability, Code, Command, Date, DateTime,
+    AclCommand, AnnotationAttribute, AnnotationData, AnnotationFetch, AnnotationKind,
+    AnnotationScope, Append, AppendPart, Body, Bound, Capability, Code, Command, Date, DateTime,
     Esearch, EventGroup, FetchAttribute, FetchModifiers, Fetched, Flag, List, ListChange,
     ListEntry, ListPattern, ListReturn, ListSelection, MailboxAttribute, MailboxFilter,
-    MailboxName, MetadataCommand, MetadataDepth, Namespace, NamespaceEntry, NewMessage,
-    NotifyCommand, NotifyEvents, NotifyFilter, NumberSet, Partial, PartialRange, QuotaCommand,
-    Reply, RightsMode, Search, SearchKey, SearchReturn, Section, SectionText, Select, SequenceSet,
-    SortCriterion, SortKey, SpecialUse, Status, StatusData, StatusItem, Store, StoreAction,
-    ThreadAlgorithm, ThreadToken, Untagged, UrlAuthCommand, UrlAuthData, UrlDatum, UrlFetch,
-    UrlItem, UrlValue,
+    MailboxName, MetadataCommand, MetadataDepth, Namespace, NamespaceEntry, NewAnnotation,
+    NewMessage, NotifyCommand, NotifyEvents, NotifyFilter, NumberSet, Partial, PartialRange,
+    QuotaCommand, Reply, RightsMode, Search, SearchKey, SearchReturn, Section, SectionText, Select,
+    SequenceSet, SortCriterion, SortKey, SpecialUse, Status, StatusData, StatusItem, Store,
+    StoreAction, StoreAnnotation, ThreadAlgorithm, ThreadToken, Untagged, UrlAuthCommand,
+    UrlAuthData, UrlDatum, UrlFetch, UrlItem, UrlValue,
 };
 use wire::sasl::Mechanism;
 
@@ -350,6 +351,32 @@ fn responses_of_other_servers() {
                     ),
                     Fetched::Rfc822Size(5),
                 ],
+            },
+        ),
+        (
+            "3 FETCH (ANNOTATION (/comment (value.priv \"My comment\" size.shared NIL) \"/a b\" (value.shared ~{1}\r\n\0)))",
+            Untagged::Fetch {
+                seq: 3,
+                items: vec![Fetched::Annotation(AnnotationData::Values(vec![
+                    (
+                        "/comment".into(),
+                        vec![
+                            ("value.priv".into(), Some(b"My comment".to_vec())),
+                            ("size.shared".into(), None),
+                        ],
+                    ),
+                    ("/a b".into(), vec![("value.shared".into(), Some(vec![0]))]),
+                ]))],
+            },
+        ),
+        (
+            "3 FETCH (ANNOTATION (/comment /altsubject))",
+            Untagged::Fetch {
+                seq: 3,
+                items: vec![Fetched::Annotation(AnnotationData::Changed(vec![
+                    "/comment".into(),
+                    "/altsubject".into(),
+                ]))],
             },
         ),
         (
@@ -828,6 +855,21 @@ fn attribute() -> impl Strategy<Value = FetchAttribute> {
             peek
         }),
         part().prop_map(|part| A::BinarySize { part }),
+        prop::option::of(Just(AnnotationScope::Private)).prop_map(|scope| A::Annotation(
+            AnnotationFetch {
+                entries: vec!["/*".to_owned(), "/1/a b%".to_owned()],
+                attributes: vec![
+                    AnnotationAttribute {
+                        kind: AnnotationKind::Value,
+                        scope,
+                    },
+                    AnnotationAttribute {
+                        kind: AnnotationKind::Size,
+                        scope: Some(AnnotationScope::Shared),
+                    },
+                ],
+            }
+        )),
     ]
 }
 
@@ -846,6 +888,11 @@ fn search_key() -> impl Strategy<Value = SearchKey> {
         text().prop_map(K::Subject),
         text().prop_map(K::Body),
         text().prop_map(K::Text),
+        prop::option::of(text()).prop_map(|text| K::Annotation {
+            entry: "/vendor/%/\"x*".to_owned(),
+            scope: text.as_ref().map(|_| AnnotationScope::Shared),
+            text,
+        }),
         ("[A-Za-z-]{1,9}", text()).prop_map(|(field, text)| K::Header { field, text }),
         date().prop_map(K::Before),
         date().prop_map(K::On),
@@ -894,6 +941,7 @@ fn command() -> impl Strategy<Value = Command> {
                         messages: true,
                         fetch: vec![FetchAttribute::Uid, FetchAttribute::Envelope],
                         flags: true,
+                        annotations: true,
                         ..NotifyEvents::default()
                     },
                 },
@@ -1000,6 +1048,7 @@ fn command() -> impl Strategy<Value = Command> {
             Command::Select(Select {
                 read_only,
                 condstore,
+                annotate: condstore != read_only,
                 ..Select::new(mailbox)
             })
         }),
@@ -1033,6 +1082,11 @@ fn command() -> impl Strategy<Value = Command> {
                 let text = NewMessage {
                     flags,
                     date,
+                    annotations: vec![NewAnnotation {
+                        entry: "/comment".to_owned(),
+                        scope: AnnotationScope::Private,
+                        value: Some(message.clone().into_bytes()),
+                    }],
                     parts: vec![part(message.clone().into_bytes())],
                     catenate: false,
                 };
@@ -1050,6 +1104,22 @@ fn command() -> impl Strategy<Value = Command> {
                     messages: vec![joined.clone(), text, joined],
                 })
             }),
+        (sets(), prop::option::of("[a-z\u{e9}\0 \"]{0,9}")).prop_map(|((uid, set), value)| {
+            let new = |scope, value| NewAnnotation {
+                entry: "/1.2/vendor/x y/z".to_owned(),
+                scope,
+                value,
+            };
+            Command::StoreAnnotation(StoreAnnotation {
+                uid,
+                set,
+                unchanged_since: uid.then_some(7),
+                annotations: vec![
+                    new(AnnotationScope::Private, value.map(String::into_bytes)),
+                    new(AnnotationScope::Shared, None),
+                ],
+            })
+        }),
         set().prop_map(|set| Command::Expunge { uids: Some(set) }),
         (500_u32.., 1_u32..9, any::<bool>()).prop_map(|(size, first, all)| {
             let batches = (!all).then_some((first, first + 3));
@@ -1080,7 +1150,14 @@ fn command() -> impl Strategy<Value = Command> {
         (any::<bool>(), search_key(), any::<bool>()).prop_map(|(uid, key, reverse)| {
             let criterion = |key| SortCriterion { reverse, key };
             Command::Sort {
-                criteria: vec![criterion(SortKey::Subject), criterion(SortKey::DisplayTo)],
+                criteria: vec![
+                    criterion(SortKey::Subject),
+                    criterion(SortKey::Annotation {
+                        entry: "/altsubject".to_owned(),
+                        scope: AnnotationScope::Shared,
+                    }),
+                    criterion(SortKey::DisplayTo),
+                ],
                 search: Search {
                     fetch: Vec::new(),
                     uid,

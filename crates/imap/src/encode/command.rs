@@ -4,7 +4,7 @@
 
 use wire::output::Output;
 
-use super::{date_time, fetch, flag, flags, month, name_form, number, separated};
+use super::{annotation, date_time, fetch, flag, flags, month, name_form, number, separated};
 use crate::{
     Append, AppendPart, Bound, Command, Date, FetchAttribute, FetchModifiers, List, ListReturn,
     ListSelection, MailboxFilter, MailboxName, Search, SearchKey, SearchReturn, Select,
@@ -173,6 +173,7 @@ impl Writer {
                 }
             }
             Command::Store(store) => self.store(store),
+            Command::StoreAnnotation(store) => self.store_annotation(store),
             Command::Copy { set, mailbox, .. } | Command::Move { set, mailbox, .. } => {
                 self.sp_set(set);
                 self.sp_mailbox(mailbox);
@@ -226,7 +227,7 @@ impl Writer {
         self.sp_astring(form.as_bytes());
     }
 
-    fn sp_set(&mut self, set: &SequenceSet) {
+    pub(super) fn sp_set(&mut self, set: &SequenceSet) {
         self.put(" ");
         sequence_set(&mut self.out, set);
     }
@@ -359,6 +360,9 @@ impl Writer {
                 self.put(" ");
                 date_time(&mut self.out, date);
             }
+            if !message.annotations.is_empty() {
+                self.att_annotate(&message.annotations);
+            }
             if message.catenate {
                 self.put(" CATENATE (");
             }
@@ -398,16 +402,18 @@ impl Writer {
 
     fn select(&mut self, select: &Select) {
         self.sp_mailbox(&select.mailbox);
-        if !select.condstore && select.qresync.is_none() {
+        let words = [
+            (select.annotate, "ANNOTATE"),
+            (select.condstore, "CONDSTORE"),
+        ];
+        let words = options(&words);
+        if words.is_empty() && select.qresync.is_none() {
             return;
         }
-        self.put(if select.condstore {
-            " (CONDSTORE"
-        } else {
-            " ("
-        });
+        self.put(" (");
+        self.put(&words);
         if let Some(known) = &select.qresync {
-            self.put(if select.condstore { " " } else { "" });
+            self.put(if words.is_empty() { "" } else { " " });
             self.put(&format!("QRESYNC ({} {}", known.uid_validity, known.modseq));
             if let Some(uids) = &known.known_uids {
                 self.put(" ");
@@ -485,6 +491,13 @@ impl Writer {
             self.put(if index == 0 { " (" } else { " " });
             if criterion.reverse {
                 self.put("REVERSE ");
+            }
+            if let SortKey::Annotation { entry, scope } = &criterion.key {
+                self.put("ANNOTATION");
+                self.sp_astring(entry.as_bytes());
+                self.put(" value");
+                self.put(scope.suffix());
+                continue;
             }
             let named = SortKey::NAMES.iter().find(|(_, key)| *key == criterion.key);
             self.put(named.map_or("ARRIVAL", |(name, _)| name));
@@ -609,6 +622,18 @@ impl Writer {
             SearchKey::EmailId(id) => self.search_text("EMAILID", id),
             SearchKey::ThreadId(id) => self.search_text("THREADID", id),
             SearchKey::Filter(name) => self.put(&format!("FILTER {name}")),
+            SearchKey::Annotation { entry, scope, text } => {
+                self.put("ANNOTATION ");
+                annotation::pattern(&mut self.out, entry);
+                self.put(" value");
+                self.put(annotation::scope(*scope));
+                self.put(" ");
+                // An atom is no value.
+                match text {
+                    None => self.put("NIL"),
+                    Some(text) => self.literal(text.as_bytes(), ""),
+                }
+            }
             SearchKey::Fuzzy(inner) => {
                 self.put("FUZZY ");
                 self.search_key(inner);
@@ -724,6 +749,9 @@ fn key_is_ascii(key: &SearchKey) -> bool {
         | SearchKey::Subject(text)
         | SearchKey::Body(text)
         | SearchKey::Text(text) => text.is_ascii(),
+        SearchKey::Annotation {
+            text: Some(text), ..
+        } => text.is_ascii(),
         SearchKey::Header { field, text } => field.is_ascii() && text.is_ascii(),
         SearchKey::Not(inner) | SearchKey::Fuzzy(inner) => key_is_ascii(inner),
         SearchKey::Or(keys) | SearchKey::And(keys) => keys.iter().all(key_is_ascii),

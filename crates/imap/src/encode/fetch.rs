@@ -2,7 +2,7 @@
 
 use wire::output::Output;
 
-use super::{astring, date_time, flags, literal_head, number};
+use super::{annotation, astring, date_time, flags, literal_head, number};
 use crate::{Body, FetchAttribute, Fetched, Partial, Section, SectionText};
 
 /// The name of a section in a response.
@@ -138,6 +138,7 @@ pub(crate) fn fetched(out: &mut Output, item: &Fetched) {
                 None => out.put(b"NIL"),
             }
         }
+        Fetched::Annotation(data) => annotation::item(out, data, true),
         Fetched::Preview(text) => {
             out.put(b"PREVIEW ");
             match text {
@@ -218,6 +219,7 @@ pub(crate) fn attribute(out: &mut Output, attribute: &FetchAttribute) {
         FetchAttribute::BinarySize { .. } => b"BINARY.SIZE",
         FetchAttribute::ModSeq => b"MODSEQ",
         FetchAttribute::SaveDate => b"SAVEDATE",
+        FetchAttribute::Annotation(wanted) => return annotation::fetch(out, wanted),
         FetchAttribute::Preview { lazy: false } => b"PREVIEW",
         FetchAttribute::Preview { lazy: true } => b"PREVIEW (LAZY)",
     };

@@ -4,6 +4,7 @@
 //! allows UTF-8 in quoted strings and turns mailbox names from modified UTF-7 to UTF-8 (`utf8` in what follows).
 
 pub(crate) mod acl;
+pub(crate) mod annotation;
 pub(crate) mod command;
 pub(crate) mod fetch;
 pub(crate) mod list;

@@ -2,7 +2,7 @@
 
 use wire::output::Output;
 
-use super::{atom, flag, number, number_set, separated, string};
+use super::{annotation, atom, flag, number, number_set, separated, string};
 use crate::{Code, Flag, Reply, Status};
 
 /// Writes a status response with its line end; `tag` is `*` for an untagged one.
@@ -122,6 +122,9 @@ fn code(out: &mut Output, code: &Code, utf8: bool) {
         Code::MetadataMaxSize(_) => b"METADATA MAXSIZE ",
         Code::MetadataTooMany => b"METADATA TOOMANY",
         Code::MetadataNoPrivate => b"METADATA NOPRIVATE",
+        Code::AnnotateTooBig => b"ANNOTATE TOOBIG",
+        Code::AnnotateTooMany => b"ANNOTATE TOOMANY",
+        Code::Annotations(_) => b"ANNOTATIONS ",
         Code::BadEvent(_) => b"BADEVENT (",
         Code::NotificationOverflow => b"NOTIFICATIONOVERFLOW",
         Code::UrlMech => b"URLMECH INTERNAL",
@@ -155,6 +158,7 @@ fn code(out: &mut Output, code: &Code, utf8: bool) {
             out.put(b" ");
             number_set(out, destination);
         }
+        Code::Annotations(support) => annotation::support(out, *support),
         Code::NoUpdate(tag) => string(out, tag.as_bytes(), utf8),
         Code::UndefinedFilter(name) => atom(out, name),
         Code::BadCharset(charsets) if !charsets.is_empty() => {

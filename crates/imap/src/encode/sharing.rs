@@ -124,6 +124,7 @@ impl Writer {
             let named = [
                 (events.messages, "MessageExpunge"),
                 (events.flags, "FlagChange"),
+                (events.annotations, "AnnotationChange"),
                 (events.names, "MailboxName"),
                 (events.subscriptions, "SubscriptionChange"),
                 (events.metadata, "MailboxMetadataChange"),

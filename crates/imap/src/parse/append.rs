@@ -98,7 +98,8 @@ impl Parser<'_> {
     /// Goes on where an outline stopped.
     ///
     /// ```text
-    /// append-message = [SP flag-list] [SP date-time] SP append-data
+    /// append-message = [SP flag-list] [SP date-time] *(SP append-ext) SP append-data
+    /// append-ext     = att-annotate ; RFC 5257 §5
     /// append-data    = literal / literal8 / "CATENATE" SP "(" cat-part *(SP cat-part) ")" / utf8-literal
     /// utf8-literal   = "UTF8" SP "(" literal8 ")" ; RFC 9755 §4
     /// ```
@@ -152,6 +153,13 @@ impl Parser<'_> {
         }
         if self.cursor.peek() == Some(b'"') {
             message.date = Some(self.date_time()?);
+            self.sp()?;
+        }
+        while self.cursor.eat_ignore_case(b"ANNOTATION ") {
+            if !message.annotations.is_empty() {
+                return Err(self.wrong("ANNOTATION once"));
+            }
+            message.annotations = self.att_annotate()?;
             self.sp()?;
         }
         let error = self.wrong("the message as a literal, CATENATE or UTF8");

@@ -138,6 +138,7 @@ impl Parser<'_> {
     ///             "BODY" section [partial] / "BODY.PEEK" section [partial] /
     ///             "BINARY" [".PEEK"] section-binary [partial] / "BINARY.SIZE" section-binary
     /// fetch-att =/ "RFC822" [".HEADER" / ".TEXT"] ; RFC 3501 §9
+    /// fetch-att =/ "ANNOTATION" SP "(" entries SP attribs ")" ; RFC 5257 §5
     /// ```
     fn fetch_att(&mut self) -> Parsed<FetchAttribute> {
         let error = self.wrong("an item to fetch");
@@ -159,6 +160,7 @@ impl Parser<'_> {
             ("PREVIEW", false) => FetchAttribute::Preview {
                 lazy: self.preview_lazy()?,
             },
+            ("ANNOTATION", false) => FetchAttribute::Annotation(self.fetch_annotation()?),
             ("EMAILID", false) => FetchAttribute::EmailId,
             ("THREADID", false) => FetchAttribute::ThreadId,
             ("BODY" | "BODY.PEEK", true) => FetchAttribute::BodySection {

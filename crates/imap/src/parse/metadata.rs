@@ -153,7 +153,7 @@ impl Parser<'_> {
     /// ```text
     /// value = nstring / literal8
     /// ```
-    fn metadata_value(&mut self) -> Parsed<Option<Vec<u8>>> {
+    pub(super) fn metadata_value(&mut self) -> Parsed<Option<Vec<u8>>> {
         if self.cursor.peek() == Some(b'~')
             && let Some(octets) = self.any_literal()?
         {

@@ -9,6 +9,7 @@
 //! limit.
 
 mod acl;
+mod annotation;
 mod append;
 mod authenticate;
 mod base;

@@ -8,11 +8,12 @@ use crate::{
 /// Event groups of one command: each is held against every name.
 const GROUPS: usize = 50;
 
-/// The events there are; AnnotationChange is not among them.
-const EVENTS: [&str; 7] = [
+/// The events there are.
+const EVENTS: [&str; 8] = [
     "MessageNew",
     "MessageExpunge",
     "FlagChange",
+    "AnnotationChange",
     "MailboxName",
     "SubscriptionChange",
     "MailboxMetadataChange",
@@ -105,7 +106,7 @@ impl Parser<'_> {
             events.names || events.subscriptions || events.metadata || events.server_metadata;
         // RFC 5465 §5, §6.1, §8
         if new != expunge
-            || (events.flags && !new)
+            || ((events.flags || events.annotations) && !new)
             || (selected && others)
             || (!selected && !events.fetch.is_empty())
         {
@@ -147,6 +148,7 @@ impl Parser<'_> {
             }
             "MESSAGEEXPUNGE" => named.expunge = true,
             "FLAGCHANGE" => named.events.flags = true,
+            "ANNOTATIONCHANGE" => named.events.annotations = true,
             "MAILBOXNAME" => named.events.names = true,
             "SUBSCRIPTIONCHANGE" => named.events.subscriptions = true,
             "MAILBOXMETADATACHANGE" => named.events.metadata = true,

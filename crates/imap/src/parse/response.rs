@@ -177,6 +177,8 @@ impl Parser<'_> {
             "MESSAGELIMIT" => self.message_limit()?,
             "LIMIT" => Code::Limit,
             "METADATA" => self.metadata_code()?,
+            "ANNOTATE" => self.annotate_code()?,
+            "ANNOTATIONS" => self.annotations_code()?,
             "BADEVENT" => {
                 self.sp()?;
                 self.open()?;

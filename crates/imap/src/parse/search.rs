@@ -316,6 +316,7 @@ impl Parser<'_> {
     /// search-key =/ "FILTER" SP filter-name ; RFC 5466 §4
     /// search-key =/ "FUZZY" SP search-key ; RFC 6203 §7
     /// search-key =/ ("UIDAFTER" / "UIDBEFORE") SP uniqueid ; RFC 9738 §4
+    /// search-key =/ "ANNOTATION" SP entry-match SP att-search SP value ; RFC 5257 §5
     /// ```
     fn search_leaf(&mut self, charset: Charset) -> Parsed<SearchKey> {
         use SearchKey as Key;
@@ -373,6 +374,7 @@ impl Parser<'_> {
             "SAVEDATESUPPORTED" => Key::SaveDateSupported,
             "EMAILID" => Key::EmailId(self.object_id()?),
             "THREADID" => Key::ThreadId(self.object_id()?),
+            "ANNOTATION" => self.search_annotation(charset)?,
             "FILTER" => Key::Filter(self.filter_name()?),
             "LARGER" => Key::Larger(self.search_size()?),
             "SMALLER" => Key::Smaller(self.search_size()?),

@@ -8,6 +8,7 @@ impl Parser<'_> {
     /// select        = "SELECT" SP mailbox [select-params]
     /// select-params = SP "(" select-param *(SP select-param) ")" ; RFC 4466 §2.1
     /// select-param  = "CONDSTORE" / "QRESYNC" SP "(" … ")"       ; RFC 7162 §7
+    /// select-param  =/ "ANNOTATE"                                ; RFC 5257 §5
     /// ```
     pub(super) fn select(&mut self, read_only: bool) -> Parsed<Command> {
         let mut select = Select {
@@ -17,8 +18,9 @@ impl Parser<'_> {
         if self.cursor.eat(b' ') {
             self.open()?;
             loop {
-                let error = self.wrong("CONDSTORE or QRESYNC, each once");
+                let error = self.wrong("ANNOTATE, CONDSTORE or QRESYNC, each once");
                 match self.word("a parameter")?.as_str() {
+                    "ANNOTATE" if !select.annotate => select.annotate = true,
                     "CONDSTORE" if !select.condstore => select.condstore = true,
                     "QRESYNC" if select.qresync.is_none() => {
                         select.qresync = Some(self.qresync()?);

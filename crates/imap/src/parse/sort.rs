@@ -1,8 +1,11 @@
 //! SORT (RFC 5256 §5, RFC 5267 §5, RFC 5957 §5, RFC 6203 §7).
 
 use super::search::check;
-use super::{Parsed, Parser};
+use super::{Parsed, Parser, too_many};
 use crate::{Command, Search, SortCriterion, SortKey};
+
+/// Criteria of one SORT: each is a pass over what was found.
+const CRITERIA: usize = 32;
 
 impl Parser<'_> {
     /// ```text
@@ -33,9 +36,10 @@ impl Parser<'_> {
     /// ```text
     /// sort-criteria  = "(" sort-criterion *(SP sort-criterion) ")"
     /// sort-criterion = ["REVERSE" SP] sort-key
+    /// sort-key       =/ "ANNOTATION" SP entry SP att-sort ; RFC 5257 §5
     /// ```
     ///
-    /// A key that was there before changes nothing and is left out, so that the list is no longer than there are keys.
+    /// A key that was there before changes nothing and is left out.
     fn sort_criteria(&mut self) -> Parsed<Vec<SortCriterion>> {
         self.open()?;
         let mut criteria: Vec<SortCriterion> = Vec::new();
@@ -43,8 +47,16 @@ impl Parser<'_> {
             let reverse = self.cursor.eat_ignore_case(b"REVERSE ");
             let error = self.wrong("a sort key");
             let word = self.word("a sort key")?;
-            let known = SortKey::NAMES.into_iter().find(|(name, _)| *name == word);
-            let key = known.ok_or(error)?.1;
+            let key = match word.as_str() {
+                "ANNOTATION" => self.sort_annotation()?,
+                word => {
+                    let known = SortKey::NAMES.into_iter().find(|(name, _)| *name == word);
+                    known.ok_or(error)?.1
+                }
+            };
+            if criteria.len() == CRITERIA {
+                return Err(too_many("SORT has too many criteria"));
+            }
             if criteria.iter().all(|earlier| earlier.key != key) {
                 criteria.push(SortCriterion { reverse, key });
             }

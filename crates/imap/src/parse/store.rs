@@ -7,7 +7,8 @@ impl Parser<'_> {
     /// ```text
     /// store           = "STORE" SP sequence-set [store-modifiers] SP store-att-flags
     /// store-modifiers = SP "(" "UNCHANGEDSINCE" SP mod-sequence-valzer ")" ; RFC 7162 §7
-    /// store-att-flags = (["+" / "-"] "FLAGS" [".SILENT"]) SP (flag-list / (flag *(SP flag)))
+    /// store-att-flags = (["+" / "-"] "FLAGS" [".SILENT"]) SP (flag-list / (flag *(SP flag))) /
+    ///                   att-annotate ; RFC 5257 §5
     /// ```
     pub(super) fn store(&mut self, uid: bool) -> Parsed<Command> {
         self.sp()?;
@@ -24,7 +25,10 @@ impl Parser<'_> {
             self.cursor.expect(b')', "a closing parenthesis")?;
             self.sp()?;
         }
-        let error = self.wrong("FLAGS, +FLAGS or -FLAGS");
+        if self.cursor.eat_ignore_case(b"ANNOTATION ") {
+            return self.store_annotation(uid, set, unchanged_since);
+        }
+        let error = self.wrong("FLAGS, +FLAGS, -FLAGS or ANNOTATION");
         let action = if self.cursor.eat(b'+') {
             StoreAction::Add
         } else if self.cursor.eat(b'-') {

@@ -519,6 +519,7 @@ impl Parser<'_> {
             }
             "SAVEDATE" if self.cursor.eat_ignore_case(b"NIL") => Fetched::SaveDate(None),
             "SAVEDATE" => Fetched::SaveDate(Some(self.date_time()?)),
+            "ANNOTATION" => Fetched::Annotation(self.annotation_item()?),
             "PREVIEW" => Fetched::Preview(
                 self.nstring()?
                     .map(|text| String::from_utf8_lossy(&text).into_owned()),

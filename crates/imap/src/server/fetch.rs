@@ -3,8 +3,8 @@
 use wire::output::Output;
 
 use super::Session;
-use crate::encode::{self, fetch};
-use crate::{Body, DateTime, Flag, Partial, Section};
+use crate::encode::{self, annotation, fetch};
+use crate::{AnnotationData, Body, DateTime, Flag, Partial, Section};
 
 /// An untagged FETCH response in the making; [`Fetch::end`] closes it.
 #[derive(Debug)]
@@ -60,6 +60,13 @@ impl<'a> Fetch<'a> {
     /// `SAVEDATE` (RFC 8514 §4.1)
     pub fn save_date(&mut self, date: DateTime) -> &mut Self {
         encode::date_time(self.item(b"SAVEDATE "), date);
+        self
+    }
+
+    /// `ANNOTATION` (RFC 5257 §4.4)
+    pub fn annotation(&mut self, data: &AnnotationData) -> &mut Self {
+        // Text goes as a literal where it is not ASCII, which holds UTF-8 for every client.
+        annotation::item(self.item(b""), data, false);
         self
     }
 

@@ -1,7 +1,7 @@
 //! APPEND (RFC 9051 §6.3.12) with all that extends it: several messages (RFC 3502), messages put together of parts
 //! (RFC 4469), UTF-8 headers (RFC 9755 §4), and REPLACE (RFC 8508), which is an APPEND that removes a message.
 
-use super::{Bound, DateTime, Flag, MailboxName};
+use super::{Bound, DateTime, Flag, MailboxName, NewAnnotation};
 
 /// APPEND, and REPLACE.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +31,8 @@ pub struct NewMessage {
     pub flags: Vec<Flag>,
     /// Internal date, if given.
     pub date: Option<DateTime>,
+    /// Annotations to begin with (RFC 5257 §4.7).
+    pub annotations: Vec<NewAnnotation>,
     /// Its octets: one text, or with CATENATE any number of parts.
     pub parts: Vec<AppendPart>,
     /// Its parts were in `CATENATE (…)` (RFC 4469).

@@ -128,11 +128,15 @@ capabilities! {
     /// RFC 9208.
     QuotaMessage = "QUOTA=RES-MESSAGE",
     /// RFC 9208.
+    QuotaAnnotation = "QUOTA=RES-ANNOTATION-STORAGE",
+    /// RFC 9208.
     QuotaMailbox = "QUOTA=RES-MAILBOX",
     /// RFC 4314.
     Acl = "ACL",
-    /// RFC 4314 §2.2: the rights beyond RFC 2086.
-    RightsKxte = "RIGHTS=kxte",
+    /// RFC 4314 §2.2: the rights beyond RFC 2086, and that of RFC 5257 §3.4.
+    RightsKxten = "RIGHTS=kxten",
+    /// RFC 5257.
+    Annotate = "ANNOTATE-EXPERIMENT-1",
     /// RFC 8440.
     ListMyRights = "LIST-MYRIGHTS",
     /// RFC 5464.

@@ -5,8 +5,8 @@ use wire::sasl::Secret;
 use super::{
     AclCommand, Append, Capability, FetchAttribute, FetchModifiers, List, ListPattern,
     MailboxFilter, MailboxName, MetadataCommand, NotifyCommand, QuotaCommand, Search, SearchKey,
-    Select, SequenceSet, SortCriterion, SpecialUse, StatusItem, Store, ThreadAlgorithm,
-    UrlAuthCommand,
+    Select, SequenceSet, SortCriterion, SpecialUse, StatusItem, Store, StoreAnnotation,
+    ThreadAlgorithm, UrlAuthCommand,
 };
 
 /// A command without its tag: owned, and valid as the grammar has it. `uid` is true for the UID form.
@@ -156,6 +156,8 @@ pub enum Command {
     },
     /// STORE
     Store(Store),
+    /// STORE of annotations (RFC 5257 §4.5)
+    StoreAnnotation(StoreAnnotation),
     /// COPY
     Copy {
         /// The set names UIDs.
@@ -236,6 +238,8 @@ impl Command {
             Command::UidBatches { .. } => "UIDBATCHES",
             Command::Store(Store { uid: false, .. }) => "STORE",
             Command::Store(Store { uid: true, .. }) => "UID STORE",
+            Command::StoreAnnotation(store) if store.uid => "UID STORE",
+            Command::StoreAnnotation(_) => "STORE",
             Command::Copy { uid: false, .. } => "COPY",
             Command::Copy { uid: true, .. } => "UID COPY",
             Command::Move { uid: false, .. } => "MOVE",
@@ -254,6 +258,7 @@ impl Command {
                 ..
             } => modifiers.changed_since.is_some() || attributes.contains(&FetchAttribute::ModSeq),
             Command::Store(store) => store.unchanged_since.is_some(),
+            Command::StoreAnnotation(store) => store.unchanged_since.is_some(),
             Command::Search(search)
             | Command::Sort { search, .. }
             | Command::Thread { search, .. }

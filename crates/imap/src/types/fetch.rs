@@ -1,6 +1,6 @@
 //! What FETCH asks for (RFC 9051 §6.4.5).
 
-use super::PartialRange;
+use super::{AnnotationFetch, PartialRange};
 
 /// One item of a FETCH (`fetch-att`). Macros and, for UID FETCH, the implied UID are already expanded by the parser.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -56,6 +56,8 @@ pub enum FetchAttribute {
     ModSeq,
     /// `SAVEDATE` (RFC 8514)
     SaveDate,
+    /// `ANNOTATION` (RFC 5257 §4.3)
+    Annotation(AnnotationFetch),
     /// `PREVIEW` (RFC 8970)
     Preview {
         /// `(LAZY)`: NIL will do where it is not at hand.

@@ -1,6 +1,7 @@
 //! The nouns of IMAP: owned, valid by construction, shared by the server and the client side.
 
 mod acl;
+mod annotation;
 mod append;
 mod capability;
 mod command;
@@ -21,6 +22,10 @@ mod status;
 mod urlauth;
 
 pub use acl::{AclCommand, AclData, RightsMode};
+pub use annotation::{
+    AnnotationAttribute, AnnotationData, AnnotationFetch, AnnotationKind, AnnotationScope,
+    AnnotationSupport, AnnotationValue, NewAnnotation, StoreAnnotation,
+};
 pub use append::{Append, AppendPart, NewMessage, Replaced};
 pub use capability::Capability;
 pub use command::Command;

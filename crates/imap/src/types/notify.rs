@@ -37,8 +37,8 @@ pub enum NotifyFilter {
     Other(MailboxFilter),
 }
 
-/// Events (RFC 5465 §5). New messages and expunged ones are only ever asked for together, and changes of flags not
-/// without them.
+/// Events (RFC 5465 §5). New messages and expunged ones are only ever asked for together, and changes of flags
+/// and annotations not without them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NotifyEvents {
     /// `MessageNew` and `MessageExpunge`
@@ -47,6 +47,8 @@ pub struct NotifyEvents {
     pub fetch: Vec<FetchAttribute>,
     /// `FlagChange`
     pub flags: bool,
+    /// `AnnotationChange`
+    pub annotations: bool,
     /// `MailboxName`
     pub names: bool,
     /// `SubscriptionChange`

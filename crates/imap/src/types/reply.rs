@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Capability, Flag, NumberSet};
+use super::{AnnotationSupport, Capability, Flag, NumberSet};
 
 /// The word of a status response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -185,6 +185,12 @@ pub enum Code {
     MetadataTooMany,
     /// `METADATA NOPRIVATE` (RFC 5464 §4.3)
     MetadataNoPrivate,
+    /// `ANNOTATE TOOBIG` (RFC 5257 §4.5)
+    AnnotateTooBig,
+    /// `ANNOTATE TOOMANY` (RFC 5257 §4.5)
+    AnnotateTooMany,
+    /// `ANNOTATIONS` (RFC 5257 §4.1)
+    Annotations(AnnotationSupport),
     /// `BADEVENT` with the events known (RFC 5465 §3.1).
     BadEvent(Vec<String>),
     /// `NOTIFICATIONOVERFLOW` (RFC 5465 §5.8)

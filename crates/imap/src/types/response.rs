@@ -1,8 +1,8 @@
 //! Untagged responses (RFC 9051 §7), shared by both sides.
 
 use super::{
-    AclData, Capability, DateTime, Esearch, Flag, ListEntry, MailboxName, MetadataData, NumberSet,
-    QuotaData, Reply, Section, StatusData, ThreadToken, UrlAuthData,
+    AclData, AnnotationData, Capability, DateTime, Esearch, Flag, ListEntry, MailboxName,
+    MetadataData, NumberSet, QuotaData, Reply, Section, StatusData, ThreadToken, UrlAuthData,
 };
 
 /// An untagged response. The server writes FETCH with [`crate::server::Fetch`] instead, without building this.
@@ -130,6 +130,8 @@ pub enum Fetched {
     },
     /// `MODSEQ` (RFC 7162)
     ModSeq(u64),
+    /// `ANNOTATION` (RFC 5257 §4.4)
+    Annotation(AnnotationData),
     /// `SAVEDATE` (RFC 8514); `None` where the mailbox keeps none.
     SaveDate(Option<DateTime>),
     /// `PREVIEW` (RFC 8970); `None` is NIL.

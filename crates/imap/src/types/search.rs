@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use super::{Date, FetchAttribute, Flag, MailboxName, NumberSet, SequenceSet};
+use super::{AnnotationScope, Date, FetchAttribute, Flag, MailboxName, NumberSet, SequenceSet};
 
 /// SEARCH and UID SEARCH.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,7 +105,7 @@ pub enum ListChange {
 }
 
 /// One criterion of SORT (RFC 5256 §3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SortCriterion {
     /// `REVERSE`
     pub reverse: bool,
@@ -114,8 +114,15 @@ pub struct SortCriterion {
 }
 
 /// What SORT sorts by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum SortKey {
+    /// `ANNOTATION`: a value of an annotation (RFC 5257 §4.9).
+    Annotation {
+        /// Name of the entry.
+        entry: String,
+        /// Whose value.
+        scope: AnnotationScope,
+    },
     /// `ARRIVAL`: internal date.
     Arrival,
     /// `CC`: mailbox of the first Cc address.
@@ -139,7 +146,7 @@ pub enum SortKey {
 }
 
 impl SortKey {
-    /// All of them by name.
+    /// Those that have no arguments, by name.
     pub const NAMES: [(&'static str, SortKey); 10] = [
         ("ARRIVAL", SortKey::Arrival),
         ("CC", SortKey::Cc),
@@ -285,6 +292,15 @@ pub enum SearchKey {
     ThreadId(String),
     /// `FILTER`: the named search kept at the server (RFC 5466).
     Filter(String),
+    /// `ANNOTATION`: a value of an annotation contains the text, or there is none (RFC 5257 §4.8).
+    Annotation {
+        /// Name of the entry, in which `*` and `%` stand for what is left open.
+        entry: String,
+        /// Whose value; either, if none is named.
+        scope: Option<AnnotationScope>,
+        /// The text; `None` is NIL.
+        text: Option<String>,
+    },
     /// `FUZZY`: matches the key more or less (RFC 6203).
     Fuzzy(Box<SearchKey>),
     /// `LARGER`: size in octets is greater.

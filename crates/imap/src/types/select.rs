@@ -11,6 +11,8 @@ pub struct Select {
     pub read_only: bool,
     /// `CONDSTORE`
     pub condstore: bool,
+    /// `ANNOTATE`: tell of annotations that others change (RFC 5257 §4.2).
+    pub annotate: bool,
     /// `QRESYNC (…)`
     pub qresync: Option<QResync>,
 }
@@ -22,6 +24,7 @@ impl Select {
             mailbox,
             read_only: false,
             condstore: false,
+            annotate: false,
             qresync: None,
         }
     }
