@@ -131,6 +131,11 @@ impl Tx<'_> {
                 .collect();
             self.set_seen(user, to.0, to.1, &runs_of(&news), true)?;
         }
+        // RFC 5257 §4.6: what the destination does not allow stays behind.
+        let shared = rights.contains(Rights::ANNOTATE) || user == to.0;
+        if rights.contains(Rights::READ) || user == to.0 {
+            self.carry_annotations(user, from, to, &copied.uids, shared, within && moves)?;
+        }
         if moves {
             self.take_away(from, &sources, within, modseq)?;
         }

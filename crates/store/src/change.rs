@@ -42,6 +42,12 @@ pub(crate) enum MailboxChange {
         seen: bool,
         modseq: u64,
     },
+    /// Annotations of messages changed, for everybody or for one who looks (none: the owner) only.
+    Annotated {
+        only: Option<Option<AccountId>>,
+        runs: Vec<UidRange>,
+        modseq: u64,
+    },
     /// Messages vanished; ascending.
     Expunged { uids: Vec<u32>, modseq: u64 },
     /// A keyword got the next bit.
@@ -57,6 +63,7 @@ impl MailboxChange {
             MailboxChange::Added { modseq, .. }
             | MailboxChange::Flags { modseq, .. }
             | MailboxChange::Seen { modseq, .. }
+            | MailboxChange::Annotated { modseq, .. }
             | MailboxChange::Expunged { modseq, .. } => Some(*modseq),
             MailboxChange::Keyword { .. } | MailboxChange::Gone => None,
         }
@@ -88,6 +95,12 @@ impl MailboxChange {
                 },
                 modseq: *modseq,
             }),
+            (
+                MailboxChange::Annotated {
+                    only: Some(only), ..
+                },
+                viewer,
+            ) if *only != viewer => None,
             (other, None) => Some(other.clone()),
             (MailboxChange::Added { entries, modseq }, Some(_)) => Some(MailboxChange::Added {
                 entries: entries

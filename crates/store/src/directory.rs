@@ -281,6 +281,7 @@ impl Tx<'_> {
             ("acl", "grantee"),
             ("seen", "reader"),
             ("annotation", "reader"),
+            ("message_annotation", "reader"),
             ("url_key", "reader"),
         ] {
             let sql = format!("DELETE FROM {table} WHERE {column} = $1");
@@ -306,6 +307,7 @@ impl Tx<'_> {
             "quota_limit",
             "thread_key",
             "annotation",
+            "message_annotation",
             "url_key",
             "pop3_uid",
             "remote_message",

@@ -142,6 +142,7 @@ impl Tx<'_> {
     /// Removes all entries of a mailbox that is about to be removed itself: no history, no counts.
     pub(crate) fn empty_mailbox(&mut self, account: AccountId, mailbox: MailboxId) -> Result<()> {
         let (gone, messages) = self.delete_entries(account, mailbox, &[0..=u32::MAX], false)?;
+        self.forget_annotations(account, mailbox, &[0..=u32::MAX])?;
         self.discharge(account, &gone)?;
         self.release_messages(account, messages)
     }
@@ -178,6 +179,7 @@ impl Tx<'_> {
         }
         self.forget_seen(account, mailbox, &runs_of(&uids))?;
         self.forget_pop3_uids(account, mailbox, &runs_of(&uids))?;
+        self.forget_annotations(account, mailbox, &runs_of(&uids))?;
         self.changed(account, mailbox, MailboxChange::Expunged { uids, modseq });
         Ok(())
     }

@@ -28,6 +28,7 @@ mod greylist;
 mod mailbox;
 mod maintain;
 mod message;
+mod message_annotation;
 mod option;
 mod pack;
 mod policy;
@@ -66,6 +67,9 @@ pub use dkim::{DkimKey, DkimState, NewDkimKey};
 pub use error::{Error, Result};
 pub use feedback::Feedback;
 pub use greylist::{GreylistKey, KEPT as GREYLIST_KEPT, WINDOW as GREYLIST_WINDOW};
+pub use message_annotation::{
+    AnnotationChange, MESSAGE_ANNOTATION_VALUE, MESSAGE_ANNOTATIONS, MessageAnnotation,
+};
 pub use policy::{StsPolicy, TlsResult};
 pub use queue::{
     Allowance, AttemptRecord, BodyKind, DeliverBy, DeliverByMode, Due, LastAttempt, Leased,

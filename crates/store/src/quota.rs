@@ -17,7 +17,7 @@ pub enum Resource {
     Messages,
     /// Mailboxes.
     Mailboxes,
-    /// Octets of annotations.
+    /// Octets of annotations, of mailboxes and of messages.
     AnnotationStorage,
 }
 
@@ -103,7 +103,8 @@ impl Snapshot<'_> {
 
     pub(crate) fn annotation_octets(&self, account: AccountId) -> Result<u64> {
         let sql = "SELECT COALESCE(SUM(LENGTH(value)), 0) FROM annotation WHERE account_id = $1";
-        Ok(self.sql.number(sql, values![account])?.unsigned_abs())
+        let of_mailboxes = self.sql.number(sql, values![account])?.unsigned_abs();
+        Ok(of_mailboxes.saturating_add(self.message_annotation_octets(account)?))
     }
 
     pub(crate) fn quota_limit(

@@ -159,7 +159,7 @@ impl Tx<'_> {
     }
 
     /// RFC 7162 §3.1.3, as a reader sees it.
-    fn modified_as(
+    pub(crate) fn modified_as(
         &self,
         reader: AccountId,
         owner: AccountId,

@@ -55,6 +55,8 @@ impl Tx<'_> {
         self.translate_keywords((account, from), (account, to), &mut sources)?;
         copied.uids = self.add_all(account, to, &sources, modseq)?;
         self.carry_seen(account, from, to, &copied.uids)?;
+        let (from, to) = ((account, from), (account, to));
+        self.carry_annotations(account, from, to, &copied.uids, true, false)?;
         Ok(copied)
     }
 
@@ -86,6 +88,8 @@ impl Tx<'_> {
         self.translate_keywords((account, from), (account, to), &mut sources)?;
         copied.uids = self.add_all(account, to, &sources, modseq)?;
         self.carry_seen(account, from, to, &copied.uids)?;
+        let places = ((account, from), (account, to));
+        self.carry_annotations(account, places.0, places.1, &copied.uids, true, true)?;
         self.record_gone(account, from, &gone, modseq)?;
         Ok(copied)
     }

@@ -60,6 +60,7 @@ fn strangers(snapshot: &Snapshot<'_>, problems: &mut Problems) -> Result<()> {
         "quota_limit",
         "thread_key",
         "annotation",
+        "message_annotation",
         "url_key",
         "pop3_uid",
         "account_option",
@@ -363,8 +364,10 @@ fn account_counts(snapshot: &Snapshot<'_>, problems: &mut Problems) -> Result<()
                MAX(uid_validity) AS validity, MAX(mailbox_id) AS id FROM mailbox GROUP BY account_id) m \
                ON m.account_id = s.account_id LEFT JOIN \
                (SELECT account_id, MAX(message_id) - account_id * 68719476736 AS number FROM message GROUP BY account_id) c \
-               ON c.account_id = s.account_id \
-               WHERE s.usage <> COALESCE(m.size, 0) OR s.messages <> COALESCE(m.messages, 0) \
+               ON c.account_id = s.account_id LEFT JOIN \
+               (SELECT CASE WHEN reader = 0 THEN account_id ELSE reader END AS payer, SUM(LENGTH(value)) AS octets \
+               FROM message_annotation GROUP BY payer) a ON a.payer = s.account_id \
+               WHERE s.annotations <> COALESCE(a.octets, 0) OR s.usage <> COALESCE(m.size, 0) OR s.messages <> COALESCE(m.messages, 0) \
                OR s.modseq < COALESCE(m.modseq, 0) OR s.last_uid_validity < COALESCE(m.validity, 0) \
                OR s.last_mailbox < COALESCE(m.id, 0) OR s.last_message < COALESCE(c.number, 0)";
     for (account, said, counted) in snapshot.sql.rows(sql, &[], |row| {

@@ -277,17 +277,26 @@ fn count_account(tx: &mut Tx<'_>, account: AccountId) -> Result<()> {
     let sums = tx.sql.row(
         "SELECT COALESCE(SUM(size), 0), COALESCE(SUM(messages), 0), COALESCE(MAX(highest_modseq), 0), \
          COALESCE(MAX(uid_validity), 0), COALESCE(MAX(mailbox_id), 0), \
-         (SELECT COALESCE(MAX(message_id) - $1 * 68719476736, 0) FROM message WHERE account_id = $1) \
+         (SELECT COALESCE(MAX(message_id) - $1 * 68719476736, 0) FROM message WHERE account_id = $1), \
+         (SELECT COALESCE(SUM(LENGTH(value)), 0) FROM message_annotation WHERE account_id = $1 AND reader = 0 OR reader = $1) \
          FROM mailbox WHERE account_id = $1",
         values![account],
-        |row| Ok([row.int(0)?, row.int(1)?, row.int(2)?, row.int(3)?, row.int(4)?, row.int(5)?]),
+        |row| Ok([row.int(0)?, row.int(1)?, row.int(2)?, row.int(3)?, row.int(4)?, row.int(5)?, row.int(6)?]),
     )?;
-    let [usage, messages, modseq, validity, mailbox, message] = sums.unwrap_or_default();
+    let [
+        usage,
+        messages,
+        modseq,
+        validity,
+        mailbox,
+        message,
+        annotations,
+    ] = sums.unwrap_or_default();
     let higher = |column: &str, value: &str| {
         format!("{column} = CASE WHEN {column} > {value} THEN {column} ELSE {value} END")
     };
     let sql = format!(
-        "UPDATE account_state SET usage = $2, messages = $3, {}, {}, {}, {} WHERE account_id = $1",
+        "UPDATE account_state SET usage = $2, messages = $3, annotations = $8, {}, {}, {}, {} WHERE account_id = $1",
         higher("modseq", "$4"),
         higher("last_uid_validity", "$5"),
         higher("last_mailbox", "$6"),
@@ -295,7 +304,16 @@ fn count_account(tx: &mut Tx<'_>, account: AccountId) -> Result<()> {
     );
     tx.sql.execute(
         &sql,
-        values![account, usage, messages, modseq, validity, mailbox, message],
+        values![
+            account,
+            usage,
+            messages,
+            modseq,
+            validity,
+            mailbox,
+            message,
+            annotations
+        ],
     )?;
     Ok(())
 }

@@ -44,6 +44,17 @@ const RULES: &[(&str, &str, &str)] = &[
         "reader <> 0 AND reader NOT IN (SELECT account_id FROM account)",
     ),
     (
+        "message_annotation",
+        "annotate a message that does not exist",
+        "NOT EXISTS (SELECT 1 FROM entry e WHERE e.account_id = message_annotation.account_id \
+         AND e.mailbox_id = message_annotation.mailbox_id AND e.uid = message_annotation.uid)",
+    ),
+    (
+        "message_annotation",
+        "are of a reader that does not exist",
+        "reader <> 0 AND reader NOT IN (SELECT account_id FROM account)",
+    ),
+    (
         "url_key",
         "are keys of a mailbox that does not exist",
         NO_MAILBOX,
@@ -88,6 +99,12 @@ pub(super) fn forget(tx: &mut Tx<'_>, rule: usize) -> Result<()> {
     if let Some((table, _, wrong)) = RULES.get(rule) {
         tx.sql
             .execute(&format!("DELETE FROM {table} WHERE {wrong}"), &[])?;
+        if *table == "message_annotation" {
+            // Somebody was counted as paying for them.
+            let sql = "UPDATE account_state SET annotations = (SELECT COALESCE(SUM(LENGTH(value)), 0) FROM message_annotation m \
+                       WHERE m.account_id = account_state.account_id AND m.reader = 0 OR m.reader = account_state.account_id)";
+            tx.sql.execute(sql, &[])?;
+        }
     }
     Ok(())
 }

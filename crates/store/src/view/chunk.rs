@@ -177,6 +177,18 @@ impl Chunk {
         })
     }
 
+    /// The chunk with another modseq for the messages of these runs, whose annotations changed.
+    pub(crate) fn touched(&self, runs: &[UidRange], modseq: u64) -> Chunk {
+        let mut entries: Vec<Entry> = self.entries().collect();
+        for run in runs {
+            let (from, to) = (self.count_below(*run.start()), self.count_up_to(*run.end()));
+            for entry in entries.get_mut(from..to).unwrap_or_default() {
+                entry.modseq = modseq;
+            }
+        }
+        Chunk::new(&entries)
+    }
+
     fn count_up_to(&self, uid: u32) -> usize {
         self.uids.partition_point(|u| *u <= uid)
     }

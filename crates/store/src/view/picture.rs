@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::chunk::{CHUNK, Chunk};
 use super::{Entry, ViewSnapshot};
-use crate::change::{MailboxChange, Patch};
+use crate::change::MailboxChange;
 use crate::types::{AccountId, MailboxId, UidRange};
 
 /// What a picture says of the mailbox as a whole.
@@ -83,7 +83,10 @@ impl ViewSnapshot {
                 runs,
                 patch,
                 modseq,
-            } => self.with_flags(runs, *patch, *modseq),
+            } => self.with_changed(runs, &|chunk, runs| chunk.patched(runs, patch, *modseq)),
+            MailboxChange::Annotated { runs, modseq, .. } => {
+                self.with_changed(runs, &|chunk, runs| Some(chunk.touched(runs, *modseq)))
+            }
             MailboxChange::Expunged { uids, .. } => self.without(uids),
             // Told to each view as what it is there.
             MailboxChange::Seen { .. } => self.chunks.clone(),
@@ -112,7 +115,12 @@ impl ViewSnapshot {
         chunks
     }
 
-    fn with_flags(&self, runs: &[UidRange], patch: Patch, modseq: u64) -> Vec<Arc<Chunk>> {
+    /// The chunks with messages of some runs changed; `change` gives the new chunk, if there is one.
+    fn with_changed(
+        &self,
+        runs: &[UidRange],
+        change: &dyn Fn(&Chunk, &[UidRange]) -> Option<Chunk>,
+    ) -> Vec<Arc<Chunk>> {
         let mut chunks = self.chunks.clone();
         for chunk in &mut chunks {
             let (first, last) = (chunk.first_uid(), chunk.last_uid());
@@ -126,7 +134,7 @@ impl ViewSnapshot {
             let runs = runs
                 .split_at(runs.partition_point(|run| *run.start() <= last))
                 .0;
-            if let Some(changed) = chunk.patched(runs, &patch, modseq) {
+            if let Some(changed) = change(chunk, runs) {
                 *chunk = Arc::new(changed);
             }
         }
