@@ -388,7 +388,7 @@ fn an_address_given_to_somebody_new_grants_nothing() {
     reader.no(&format!("SELECT {}", other("shared")));
     assert_eq!(
         owner.ok("GETACL shared").lines(),
-        ["ACL shared owner@example.test lrswipkxteacd writer@example.test lrswited"]
+        ["ACL shared owner@example.test lrswipkxteancd writer@example.test lrswited"]
     );
 }
 

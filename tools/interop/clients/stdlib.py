@@ -203,6 +203,36 @@ def imap_sharing(site, report):
     expect(report, "gone", r.select(name)[0], "NO")
 
 
+def imap_annotations(site, report):
+    """Annotations of messages (RFC 5257). No client is known that uses them, so imaplib is led by the hand."""
+    account = site.new_account()
+    c, other = site.imap(account), site.imap(account)
+    expect(report, "announced", "ANNOTATE-EXPERIMENT-1" in c.capabilities, True)
+    for n in range(2):
+        ok(report, c.append("INBOX", None, None, make(f"m{n}", account, account, b"x\r\n")), "APPEND")
+    for client in (c, other):
+        ok(report, client._simple_command("SELECT", "INBOX", "(ANNOTATE)"), "SELECT (ANNOTATE)")
+        client.state = "SELECTED"
+    size = c.response("ANNOTATIONS")[1][0]
+    expect(report, "ANNOTATIONS", size.isdigit() and int(size) >= 1024, True)
+    ok(report, c.store("1", "ANNOTATION", '(/comment (value.priv "My comment" value.shared "Group note"))'), "STORE")
+    got = fetched(c, "1", "ANNOTATION (/* (value size.priv))")
+    want = b'(/comment (value.priv "My comment" value.shared "Group note" size.priv "10"))'
+    expect(report, "FETCH", want in got, True)
+    other.noop()
+    told = b" ".join(part or b"" for part in other.response("FETCH")[1])
+    expect(report, "told without values", (b"ANNOTATION (/comment)" in told, b"My comment" in told), (True, False))
+    for key, found in (("/comment value.shared \"group\"", b"1"), ("* value.priv \"group\"", b""), ("/comment value NIL", b"2")):
+        expect(report, key, ok(report, c.search(None, f"ANNOTATION {key}"), "SEARCH"), [found])
+    expect(report, "SORT", ok(report, c.sort("(REVERSE ANNOTATION /comment value.priv)", "UTF-8", "ALL"), "SORT"), [b"1 2"])
+    ok(report, c.copy("1", "Archive"), "COPY")
+    ok(report, c.select("Archive"), "SELECT")
+    expect(report, "a copy has them", want in fetched(c, "1", "ANNOTATION (/* (value size.priv))"), True)
+    expect(report, "too big", c.store("1", "ANNOTATION", f'(/comment (value.priv "{"x" * (int(size) + 1)}"))')[0], "NO")
+    ok(report, c.store("1", "ANNOTATION", "(/comment (value.priv NIL value.shared NIL))"), "STORE of NIL")
+    expect(report, "gone", ok(report, c.search(None, "ANNOTATION * value \"\""), "SEARCH"), [b""])
+
+
 def pop3_keep_and_delete(site, report):
     account = site.new_account()
     sent = list(corpus("a@remote.example", account).values())
@@ -259,5 +289,6 @@ TESTS = (
     imap_two_sessions,
     imap_authentication,
     imap_sharing,
+    imap_annotations,
     pop3_keep_and_delete,
 )

@@ -11,7 +11,7 @@ use super::error::Failure;
 use super::{Answer, Imap, Link};
 
 /// The rights that can be given, each alone: what is `d` and `c` to RFC 2086 is not tied to anything (RFC 4314 §2.1.1).
-const OPTIONAL: &str = "lrswipkxteacd";
+const OPTIONAL: &str = "lrswipkxteancd";
 
 /// An identifier that is no account here.
 const NO_SUCH_IDENTIFIER: Reply =
@@ -46,17 +46,16 @@ pub async fn acl(imap: &mut Imap, link: &mut Link, command: AclCommand) -> Answe
     }
 }
 
-/// The rights of letters. `n` is for annotations of messages, which there are not.
+/// The rights of letters.
 pub fn parse(letters: &str) -> Option<Rights> {
     letters.chars().try_fold(Rights::NONE, |all, letter| {
-        let right = Rights::of_letter(letter).filter(|right| *right != Rights::ANNOTATE)?;
-        Some(all.with(right))
+        Some(all.with(Rights::of_letter(letter)?))
     })
 }
 
 /// Rights as they are told: with the `c` and `d` of RFC 2086 where a member is there (RFC 4314 §2.1.1).
 pub fn letters(rights: Rights) -> String {
-    let mut letters = rights.without(Rights::ANNOTATE).letters();
+    let mut letters = rights.letters();
     if rights.any(Rights::CREATE.with(Rights::DELETE)) {
         letters.push('c');
     }
@@ -202,11 +201,11 @@ mod tests {
 
     #[test]
     fn older_rights_are_told_beside_their_members() {
-        assert_eq!(letters(Rights::ALL), "lrswipkxteacd");
+        assert_eq!(letters(Rights::ALL), "lrswipkxteancd");
         assert_eq!(letters(Rights::EXPUNGE), "ed");
         assert_eq!(letters(Rights::LOOKUP), "l");
         assert_eq!(parse("d"), parse("te"));
-        assert_eq!(parse("n"), None);
+        assert_eq!(parse("n"), Some(Rights::ANNOTATE));
         assert_eq!(parse("lq"), None);
     }
 }

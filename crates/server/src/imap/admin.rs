@@ -89,7 +89,7 @@ pub fn execute(store: &Store, request: Request) -> Result<Answer> {
             rights,
         } => {
             let rights = acl::parse(&rights).ok_or_else(|| {
-                Error::Invalid(format!("rights {rights:?}; there are lrswipkxtea"))
+                Error::Invalid(format!("rights {rights:?}; there are lrswipkxtean"))
             })?;
             store.write(move |tx| {
                 let owner = tx.account(&address)?.ok_or(Error::NotFound("account"))?;

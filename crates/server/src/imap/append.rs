@@ -6,14 +6,14 @@
 //! given back by housekeeping.
 
 use ::imap::{
-    Append, AppendPart, Capability, Code, NewMessage, NumberSet, Reply, SequenceSet, Status,
-    Untagged,
+    Append, AppendPart, Capability, Code, NewAnnotation, NewMessage, NumberSet, Reply, SequenceSet,
+    Status, Untagged,
 };
 use ::store::{BodyMeta, Error, Flags, Rights};
 
 use super::catenate::{self, Base};
 use super::error::{self, Failure};
-use super::{Answer, Imap, Link, access, selected};
+use super::{Answer, Imap, Link, access, annotate, selected};
 use crate::budget::Permit;
 
 /// What an APPEND has sent so far.
@@ -33,6 +33,7 @@ struct Kept {
     flags: Flags,
     keywords: Vec<String>,
     received: i64,
+    annotations: Vec<NewAnnotation>,
 }
 
 /// What REPLACE takes in the selected mailbox (RFC 8508 §4.1).
@@ -107,7 +108,11 @@ async fn keep(imap: &mut Imap, link: &Link, messages: Vec<NewMessage>) -> Result
     let account = imap.account()?;
     let utf8 = link.session.is_enabled(&Capability::Utf8Accept)
         || link.session.is_enabled(&Capability::Imap4rev2);
-    for message in messages {
+    for mut message in messages {
+        let annotations = std::mem::take(&mut message.annotations);
+        if let Some(refusal) = annotate::refused(&annotations) {
+            return Err(refusal.into());
+        }
         let received = message
             .date
             .map_or_else(|| imap.shared.timestamp(), |date| date.unix);
@@ -125,11 +130,15 @@ async fn keep(imap: &mut Imap, link: &Link, messages: Vec<NewMessage>) -> Result
             return Err(NEEDS_UTF8.into());
         }
         let content = imap.shared.db.ingest(meta, chunks).await?;
+        if !annotate::has_parts(&content.index, &annotate::parts_of(&annotations)) {
+            return Err(annotate::NO_SUCH_PART.into());
+        }
         imap.arriving.kept.push(Kept {
             content,
             flags,
             keywords,
             received,
+            annotations,
         });
     }
     imap.arriving.permits.clear();
@@ -253,6 +262,11 @@ async fn place(imap: &mut Imap, link: &mut Link, mut append: Append) -> Answer {
             Ok(place) => place,
             Err(refusal) => return Ok(Err(refusal)),
         };
+        // RFC 5257 §3.4: a right that is missing refuses all of it.
+        let may = |one: &Kept| annotate::may(place.rights, &one.annotations);
+        if !kept.iter().all(may) {
+            return Ok(Err(access::NO_PERMISSION.into()));
+        }
         // First away, so that what counts for the quota is the difference (RFC 8508 §3.4).
         if let Some((owner, mailbox, uid)) = from {
             if !tx.rights(account, owner, mailbox)?.contains(REPLACES) {
@@ -265,13 +279,16 @@ async fn place(imap: &mut Imap, link: &mut Link, mut append: Append) -> Answer {
         let to = (place.owner, place.mailbox.id);
         let mut placed = Vec::with_capacity(kept.len());
         for message in kept {
+            let changes = annotate::changes(message.annotations);
             let message = ::store::Append {
                 content: message.content,
                 flags: message.flags,
                 keywords: message.keywords,
                 received: message.received,
             };
-            placed.push(tx.append_as(account, to, &message, place.rights)?);
+            let there = tx.append_as(account, to, &message, place.rights)?;
+            tx.annotate_new(account, &there, &changes)?;
+            placed.push(there);
         }
         Ok(Ok(placed))
     });

@@ -3,6 +3,7 @@
 use ::imap::{Code, Reply, Status};
 use ::store::Error;
 
+use super::annotate;
 use crate::drive::Gone;
 
 /// Why a command has no result.
@@ -104,6 +105,8 @@ pub fn reply(error: &Error) -> Reply {
             Code::Cannot,
             "that cannot be done with this mailbox",
         ),
+        Error::Limit("size of a message's annotation") => annotate::TOO_BIG,
+        Error::Limit("annotations of a message") => annotate::TOO_MANY,
         Error::Limit(_) => {
             Reply::coded(Status::No, Code::Limit, "a limit of the account is reached")
         }

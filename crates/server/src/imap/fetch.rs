@@ -7,14 +7,16 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use ::imap::{Body, Capability, DateTime, FetchAttribute, FetchModifiers, Reply, SequenceSet};
+use ::imap::{
+    AnnotationData, Body, Capability, DateTime, FetchAttribute, FetchModifiers, Reply, SequenceSet,
+};
 use ::store::{Columns, FlagChange, FlagMode, Flags, Rights, UidRange};
 
 use super::error::{self, Failure};
 use super::load::{BATCH_OCTETS, Batch, Loader, runs_of_uids};
 use super::section::{self, Depth, Value};
 use super::selected::{Expunges, Run, Selected, holds, runs_of};
-use super::{Answer, Imap, Link, objectid, resync, structure};
+use super::{Answer, Imap, Link, annotate, objectid, resync, structure};
 use crate::drive::Gone;
 
 /// Messages between two looks at the output, where nothing is loaded.
@@ -135,6 +137,7 @@ fn narrowed(selected: &Selected, runs: Vec<Run>, modifiers: &FetchModifiers) -> 
 async fn from_store(imap: &mut Imap, link: &mut Link, loader: Loader) -> Result<bool, Failure> {
     let db = imap.shared.db.clone();
     let mut missing = false;
+    let mut no_part = false;
     let (mut done, all) = (0u64, loader.count());
     let first = loader.step(&db, BATCH_OCTETS);
     let (mut loader, mut batch) = imap.progress.during(link, None, first).await??;
@@ -142,6 +145,7 @@ async fn from_store(imap: &mut Imap, link: &mut Link, loader: Loader) -> Result<
         imap.progress.step(link, (done, Some(all))).await?;
         done = done.saturating_add(batch.rows.len() as u64);
         missing |= batch.missing;
+        no_part |= batch.no_part;
         if batch.unknown_encoding {
             return Err(error::UNKNOWN_ENCODING.into());
         }
@@ -153,20 +157,21 @@ async fn from_store(imap: &mut Imap, link: &mut Link, loader: Loader) -> Result<
             done = done.saturating_add(1);
             (loader, batch) = loader.step(&db, large).await?;
             missing |= batch.missing;
+            no_part |= batch.no_part;
             if batch.unknown_encoding {
                 return Err(error::UNKNOWN_ENCODING.into());
             }
             write(imap.selected()?, link, &loader.plan, batch).await?;
             link.flush().await?;
             if loader.is_done() {
-                return Ok(missing);
+                return ended(missing, no_part);
             }
             (loader, batch) = loader.step(&db, BATCH_OCTETS).await?;
             continue;
         }
         if loader.is_done() {
             write(imap.selected()?, link, &loader.plan, batch).await?;
-            return Ok(missing);
+            return ended(missing, no_part);
         }
         let plan = Arc::clone(&loader.plan);
         let next = tokio::spawn({
@@ -177,6 +182,14 @@ async fn from_store(imap: &mut Imap, link: &mut Link, loader: Loader) -> Result<
         (loader, batch) = next
             .await
             .map_err(|error| ::store::Error::Internal(error.to_string()))??;
+    }
+}
+
+/// RFC 5257 §3.2.1: a part that some message does not have is an error, whatever else was told.
+fn ended(missing: bool, no_part: bool) -> Result<bool, Failure> {
+    match no_part {
+        true => Err(annotate::NO_SUCH_PART.into()),
+        false => Ok(missing),
     }
 }
 
@@ -232,6 +245,10 @@ pub struct Plan {
     pub attributes: Vec<FetchAttribute>,
     /// Columns of the rows; none if the view has everything.
     pub columns: Option<Columns>,
+    /// Annotations are among them.
+    pub annotates: bool,
+    /// Parts that annotations are asked of by their numbers.
+    pub parts: Vec<Vec<u32>>,
     /// How much of a message's structure the sections need.
     pub depth: Depth,
     /// UIDs of messages whose flags are told although not asked for, because reading sets `\Seen`.
@@ -253,8 +270,18 @@ impl Plan {
         let any = |test: fn(&FetchAttribute) -> bool| once.iter().any(test);
         let octets = any(section::needs_octets);
         let depth = section::depth(&once);
+        let annotated = || {
+            once.iter().filter_map(|attribute| match attribute {
+                Annotation(wanted) => Some(wanted),
+                _ => None,
+            })
+        };
+        let annotates = annotated().next().is_some();
+        let parts = annotated()
+            .flat_map(annotate::parts_wanted)
+            .collect::<Vec<_>>();
         let columns = Columns {
-            index: octets && depth > Depth::Whole,
+            index: octets && depth > Depth::Whole || !parts.is_empty(),
             body: octets,
             envelope: any(|a| matches!(a, Envelope)),
             body_structure: any(|a| matches!(a, Body | BodyStructure)),
@@ -266,6 +293,8 @@ impl Plan {
         let view_only = !any(|a| !matches!(a, Uid | Flags | ModSeq | InternalDate));
         Plan {
             columns: (!view_only).then_some(columns),
+            annotates,
+            parts,
             attributes: once,
             depth,
             seen,
@@ -299,9 +328,7 @@ async fn from_view(
             match attribute {
                 FetchAttribute::Uid => fetch.uid(entry.uid),
                 FetchAttribute::ModSeq => fetch.modseq(entry.modseq),
-                FetchAttribute::InternalDate => {
-                    fetch.internal_date(DateTime::utc(entry.received))
-                }
+                FetchAttribute::InternalDate => fetch.internal_date(DateTime::utc(entry.received)),
                 _ => fetch.flags(selected.flags(&entry)),
             };
         }
@@ -326,6 +353,25 @@ async fn write(
     let text = |range: &Range<usize>| batch.text.get(range.clone()).unwrap_or_default();
     for row in batch.rows {
         let mut values = row.values.into_iter();
+        let mut annotations = plan
+            .attributes
+            .iter()
+            .filter_map(|attribute| match attribute {
+                FetchAttribute::Annotation(wanted) => {
+                    Some(annotate::told(wanted, &row.annotations))
+                }
+                _ => None,
+            });
+        let mut annotated: Vec<Option<AnnotationData>> = annotations.by_ref().collect();
+        // A message without annotations has nothing to tell, and a response is not empty.
+        if plan.annotates
+            && annotated.len() == plan.attributes.len()
+            && annotated.iter().all(Option::is_none)
+            && !holds(&plan.seen, row.entry.uid)
+        {
+            continue;
+        }
+        annotated.reverse();
         let mut fetch = link.session.fetch(row.seq, row.entry.uid);
         for attribute in &plan.attributes {
             match attribute {
@@ -356,6 +402,10 @@ async fn write(
                     fetch.binary(part, *partial, body(values.next()))
                 }
                 FetchAttribute::ModSeq => fetch.modseq(row.entry.modseq),
+                FetchAttribute::Annotation(_) => match annotated.pop().flatten() {
+                    Some(data) => fetch.annotation(&data),
+                    None => &mut fetch,
+                },
                 FetchAttribute::SaveDate => fetch.save_date(DateTime::utc(row.saved)),
                 FetchAttribute::Preview { .. } => match values.next() {
                     Some(Value::Preview(text)) => fetch.preview(Some(&text)),

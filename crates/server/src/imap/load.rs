@@ -13,9 +13,10 @@ use std::sync::Arc;
 use ::imap::FetchAttribute;
 use ::store::{
     AccountId, BodyId, BodyRef, Columns, Entry, MailboxId, MessageRow, Store, UidRange,
-    ViewSnapshot,
+    ViewSnapshot, Whose,
 };
 
+use super::annotate::{self, Annotation};
 use super::fetch::Plan;
 use super::section::{self, Layout, Span, Value};
 use super::selected::{Run, Selected};
@@ -63,6 +64,8 @@ pub struct Batch {
     pub text: Arc<Vec<u8>>,
     /// Some messages are not there any more.
     pub missing: bool,
+    /// An annotation was asked of a part that a message does not have.
+    pub no_part: bool,
     /// A part cannot be decoded.
     pub unknown_encoding: bool,
     /// The first message needs this many octets, more than there was room for; it was not loaded.
@@ -87,6 +90,8 @@ pub struct Row {
     pub structure: Range<usize>,
     /// Values of the attributes that need octets, in their order.
     pub values: Vec<Value>,
+    /// Its annotations, if asked for.
+    pub annotations: Vec<Annotation>,
     /// Names the octets.
     pub email: BodyId,
     /// Names the thread.
@@ -183,6 +188,7 @@ impl Loader {
         batch.text = Arc::clone(&self.text);
         match self.plan.columns {
             Some(columns) if columns.body => self.read_octets(store, &mut batch, room)?,
+            _ if self.plan.annotates => self.read_annotations(store, &mut batch, room)?,
             _ => batch.rows.extend(self.rows.drain(..)),
         }
         Ok(batch)
@@ -286,6 +292,39 @@ impl Loader {
         Ok(Some(Row::keep(seq, entry, &row, text)))
     }
 
+    /// Reads the annotations of rows, of as many as there is room for.
+    fn read_annotations(
+        &mut self,
+        store: &Store,
+        batch: &mut Batch,
+        room: usize,
+    ) -> ::store::Result<()> {
+        let whose = (self.account, self.mailbox);
+        let (mut done, mut total) = (0_usize, 0_usize);
+        let rows = self.rows.make_contiguous();
+        if !self.newest_first {
+            done = annotate(store, self.user, whose, rows, room)?;
+        } else {
+            // They are read upwards, and told downwards.
+            for row in rows.iter_mut() {
+                if total > room {
+                    break;
+                }
+                let one = std::slice::from_mut(row);
+                let more = annotate(store, self.user, whose, one, room)?;
+                done = done.saturating_add(more);
+                let octets = row.annotations.iter().map(|one| one.value.len());
+                total = total.saturating_add(octets.sum());
+            }
+        }
+        for row in self.rows.drain(..done) {
+            let index = self.text.get(row.index.clone()).unwrap_or_default();
+            batch.no_part |= !annotate::has_parts(index, &self.plan.parts);
+            batch.rows.push(row);
+        }
+        Ok(())
+    }
+
     /// Reads the octets that the rows need, as many as there is room for.
     fn read_octets(
         &mut self,
@@ -325,6 +364,11 @@ impl Loader {
             };
             let layout = layout.unwrap_or_else(|| Layout::Parts(mime::Index::parse(&octets)));
             let start = range.start;
+            if self.plan.annotates {
+                let rows = std::slice::from_mut(&mut row);
+                annotate(store, self.user, (self.account, self.mailbox), rows, room)?;
+                batch.no_part |= !annotate::has_parts(stored, &self.plan.parts);
+            }
             row.values = section::values(attributes, &layout, Span { start, octets });
             batch.unknown_encoding |= row.values.contains(&Value::UnknownEncoding);
             batch.rows.push(row);
@@ -353,6 +397,7 @@ impl Row {
             thread: row.thread,
             body: row.body,
             values: Vec::new(),
+            annotations: Vec::new(),
         }
     }
 }
@@ -372,6 +417,44 @@ fn pieces(runs: Vec<Run>) -> Vec<Run> {
         }
     }
     pieces
+}
+
+/// Gives rows their annotations; how many rows, one at least, have all of theirs. A message has few, so that what is read
+/// beyond the room is bounded.
+fn annotate(
+    store: &Store,
+    user: AccountId,
+    whose: Whose,
+    rows: &mut [Row],
+    room: usize,
+) -> ::store::Result<usize> {
+    let uids: Vec<UidRange> = rows
+        .iter()
+        .map(|row| row.entry.uid..=row.entry.uid)
+        .collect();
+    let (mut at, mut total, mut complete) = (0_usize, 0_usize, rows.len());
+    store.read(|snapshot| {
+        snapshot.message_annotations(user, whose, &uids, &mut |one| {
+            while rows.get(at).is_some_and(|row| row.entry.uid < one.uid) {
+                at = at.saturating_add(1);
+            }
+            let Some(row) = rows.get_mut(at).filter(|row| row.entry.uid == one.uid) else {
+                return Ok(ControlFlow::Continue(()));
+            };
+            if total > room && row.annotations.is_empty() {
+                complete = at;
+                return Ok(ControlFlow::Break(()));
+            }
+            total = total.saturating_add(one.value.len());
+            row.annotations.push(Annotation {
+                shared: one.shared,
+                name: one.name.to_owned(),
+                value: one.value.to_vec(),
+            });
+            Ok(ControlFlow::Continue(()))
+        })
+    })?;
+    Ok(complete)
 }
 
 /// Runs of UIDs that hold these messages and nothing else the client knows.

@@ -13,6 +13,7 @@
 mod access;
 mod acl;
 pub mod admin;
+mod annotate;
 mod append;
 pub mod catenate;
 mod close;
@@ -253,6 +254,7 @@ impl Imap {
                 uidbatches::uid_batches(self, link, size, batches)
             }
             Command::Store(command) => store::store(self, link, command).await,
+            Command::StoreAnnotation(command) => annotate::store(self, link, command).await,
             Command::Copy { uid, set, mailbox } => copy::copy(self, link, uid, &set, mailbox).await,
             Command::Move { uid, set, mailbox } => {
                 copy::move_messages(self, link, uid, &set, mailbox).await

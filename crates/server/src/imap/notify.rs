@@ -223,7 +223,8 @@ pub async fn notify(imap: &mut Imap, link: &mut Link, command: NotifyCommand) ->
         if !place.rights.contains(Rights::READ) {
             link.session.untagged(&Untagged::List(no_access(name)));
         } else if status {
-            let flags = watch.wants(user, place, &watch.told.subscribed, |events| events.flags);
+            let changes = |events: &NotifyEvents| events.flags || events.annotations;
+            let flags = watch.wants(user, place, &watch.told.subscribed, changes);
             let data = stands(link, place, true, flags, flags);
             link.session.untagged(&Untagged::StatusData {
                 mailbox: name,
@@ -327,6 +328,8 @@ pub async fn tell_selected(
     let Some(watch) = &mut imap.watch else {
         return Ok(());
     };
+    let events = watch.of_selected().map(|(events, _)| events);
+    let annotations = events.is_some_and(|events| events.annotations);
     let asked = watch
         .of_selected()
         .map(|(events, delayed)| (events.clone(), delayed));
@@ -334,6 +337,7 @@ pub async fn tell_selected(
         watch.selected = None;
         return Ok(());
     };
+    selected.annotations.watched = Some(annotations);
     selected.recheck(&imap.shared.db, link);
     let Some((events, delayed)) = asked.filter(|(events, _)| events.messages) else {
         watch.selected = None;
@@ -392,6 +396,9 @@ async fn tell_others(imap: &mut Imap, link: &mut Link) -> Result<(), Gone> {
         Ok(now) if now.names.len() <= MAILBOXES => now,
         Ok(_) => {
             imap.watch = None;
+            if let Some(selected) = &mut imap.selected {
+                selected.annotations.watched = None;
+            }
             let overflow = Reply::ok("watching ends").with(Code::NotificationOverflow);
             link.session.untagged(&Untagged::Status(overflow));
             return Ok(());
@@ -521,7 +528,7 @@ fn counts(
     let moved = (before.messages, before.uid_next, before.uid_validity)
         != (after.messages, after.uid_next, after.uid_validity);
     let changed = before.highest_modseq != after.highest_modseq || before.unseen != after.unseen;
-    let flags = changed && wants(|events| events.flags);
+    let flags = changed && wants(|events| events.flags || events.annotations);
     if moved || flags {
         let data = stands(link, place, moved, flags, false);
         link.session.untagged(&Untagged::StatusData {

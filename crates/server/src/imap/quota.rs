@@ -82,9 +82,10 @@ fn of(snapshot: &Snapshot<'_>, account: &Account) -> ::store::Result<QuotaData> 
 fn told(usage: Usage) -> Option<QuotaResource> {
     let limit = usage.limit?;
     let (used, limit) = match usage.resource {
-        Resource::Storage => (usage.used.div_ceil(UNIT), limit / UNIT),
-        // RFC 9208 §5.4 counts annotations of messages; what is limited here are those of mailboxes.
-        Resource::AnnotationStorage => return None,
+        // RFC 9208 §5.4 counts annotations of messages; those of mailboxes are counted with them.
+        Resource::Storage | Resource::AnnotationStorage => {
+            (usage.used.div_ceil(UNIT), limit / UNIT)
+        }
         Resource::Messages | Resource::Mailboxes => (usage.used, limit),
     };
     Some(QuotaResource {
@@ -100,10 +101,10 @@ async fn set(imap: &mut Imap, link: &mut Link, root: String, limits: Vec<(String
         return Ok(NO_PERMISSION);
     }
     let mut wanted = Vec::new();
-    for resource in [Resource::Storage, Resource::Messages, Resource::Mailboxes] {
+    for resource in Resource::ALL {
         let named = limits.iter().find(|(name, _)| name == resource.name());
         let limit = named.map(|(_, limit)| match resource {
-            Resource::Storage => limit.saturating_mul(UNIT),
+            Resource::Storage | Resource::AnnotationStorage => limit.saturating_mul(UNIT),
             _ => *limit,
         });
         wanted.push((resource, limit));

@@ -5,7 +5,7 @@
 
 use std::ops::RangeInclusive;
 
-use ::imap::{NumberSet, QResync, Untagged};
+use ::imap::{AnnotationData, NumberSet, QResync, Untagged};
 use ::store::UidRange;
 
 use super::error::Failure;
@@ -35,6 +35,10 @@ pub async fn after_select(
     let changed = asked.clone();
     asked = intersect(&asked, &[gone_above.saturating_add(1)..=u32::MAX]);
     vanished(imap, link, selected, known.modseq, &asked).await?;
+    let annotated = selected
+        .annotations
+        .since(selected.user, told, known.modseq)
+        .await;
     for (seq, entry) in told.iter() {
         if entry.modseq <= known.modseq || !holds(&changed, entry.uid) {
             continue;
@@ -44,6 +48,9 @@ pub async fn after_select(
             .uid(entry.uid)
             .flags(selected.flags(&entry))
             .modseq(entry.modseq);
+        if let Some(names) = annotated.get(&entry.uid) {
+            fetch.annotation(&AnnotationData::Changed(names.clone()));
+        }
         fetch.end();
         link.flush_if_full().await?;
     }

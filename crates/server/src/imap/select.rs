@@ -4,7 +4,7 @@ use ::imap::{Capability, Code, Reply, Select, Untagged};
 use ::store::Rights;
 
 use super::selected::Selected;
-use super::{Answer, Imap, Link, access, error, list, objectid, resync};
+use super::{Answer, Imap, Link, access, annotate, error, list, objectid, resync};
 
 /// Opens a mailbox. What was selected before is forgotten already.
 pub async fn select(imap: &mut Imap, link: &mut Link, command: Select) -> Answer {
@@ -33,6 +33,8 @@ pub async fn select(imap: &mut Imap, link: &mut Link, command: Select) -> Answer
     if selected.told.gone() {
         return Err(error::NO_MAILBOX.into());
     }
+    selected.annotations.asked = command.annotate;
+    selected.annotations.db = Some(imap.shared.db.clone());
     let told = &selected.told;
     let session = &mut link.session;
     let flags = selected.defined_flags();
@@ -62,6 +64,8 @@ pub async fn select(imap: &mut Imap, link: &mut Link, command: Select) -> Answer
     tell(Code::MailboxId(id), "the mailbox's identifier");
     // RFC 4467 §8
     tell(Code::UrlMech, "URLs can be authorized");
+    // RFC 5257 §4.1
+    tell(annotate::support(read_only), "messages can be annotated");
     imap.condstore |= session.is_enabled(&Capability::CondStore);
     // RFC 9051 §6.3.2, and only for those who know: libraries with one list of untagged LIST data (Python's imaplib,
     // Ruby's net-imap) take it for a part of what their next LIST brings.

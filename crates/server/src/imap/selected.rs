@@ -11,13 +11,16 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use ::imap::{Capability, Code, Command, Flag, Reply, SearchKey, SequenceSet, Untagged};
+use ::imap::{
+    AnnotationData, Capability, Code, Command, Flag, Reply, SearchKey, SequenceSet, Untagged,
+};
 use ::store::{
     AccountId, Entry, Flags, MailboxId, Rights, Subscription, UidRange, View, ViewSnapshot,
 };
 
 use super::Link;
 use super::access::Place;
+use super::annotate;
 use super::error::{self, Failure};
 use super::search::context::Contexts;
 use crate::db::Db;
@@ -38,6 +41,7 @@ impl Expunges {
         match command {
             Command::Fetch { uid: false, .. } => Expunges::Kept,
             Command::Store(store) if !store.uid => Expunges::Kept,
+            Command::StoreAnnotation(store) if !store.uid => Expunges::Kept,
             Command::Search(search)
             | Command::Sort { search, .. }
             | Command::Thread { search, .. }
@@ -111,6 +115,8 @@ pub struct Selected {
     pub idle_rights: Option<Subscription>,
     /// Results whose changes the client is told.
     pub contexts: Contexts,
+    /// Whether changes of annotations are told.
+    pub annotations: annotate::Telling,
     /// Names of the keywords in `told`, by bit.
     keywords: Vec<Flag>,
 }
@@ -135,6 +141,7 @@ impl Selected {
             idle: None,
             contexts: Contexts::default(),
             idle_rights: None,
+            annotations: annotate::Telling::default(),
             keywords: Vec::new(),
         };
         selected.learn_keywords();
@@ -298,7 +305,8 @@ impl Selected {
             self.known_modseq = newest.highest_modseq();
         }
         self.contexts.before(link, &diff);
-        self.told = next;
+        let annotated = self.annotations.changed(self.user, &self.told, &diff).await;
+        let before = std::mem::replace(&mut self.told, next);
         for expunged in diff.expunged.chunks(EXPUNGES) {
             let gone = expunged.iter().map(|gone| (gone.seq, gone.uid));
             link.session.expunged(gone);
@@ -315,12 +323,26 @@ impl Selected {
         }
         let condstore = link.session.is_enabled(&Capability::CondStore);
         for (seq, entry) in &diff.changed {
-            if known(*seq, entry) {
+            // Annotations have the message's mod-sequence, which is of no use to those who do not know of any.
+            let same = || {
+                let old = before.entry_of(entry.uid);
+                old.is_some_and(|old| (old.flags, old.keywords) == (entry.flags, entry.keywords))
+            };
+            let flags = !known(*seq, entry) && (condstore || !same());
+            let names = annotated.get(&entry.uid);
+            if !flags && names.is_none() {
                 continue;
             }
             // RFC 9051 §7.5.2: an unsolicited FETCH carries the UID.
             let mut fetch = link.session.fetch(*seq, entry.uid);
-            fetch.uid(entry.uid).flags(self.flags(entry));
+            fetch.uid(entry.uid);
+            if flags {
+                fetch.flags(self.flags(entry));
+            }
+            if let Some(names) = names {
+                // RFC 5257 §4.4: names without values.
+                fetch.annotation(&AnnotationData::Changed(names.clone()));
+            }
             if condstore {
                 // RFC 7162 §3.2.4
                 fetch.modseq(entry.modseq);

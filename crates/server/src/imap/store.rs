@@ -116,19 +116,26 @@ pub async fn store(imap: &mut Imap, link: &mut Link, command: Store) -> Answer {
     if !command.silent || condstore {
         tell(selected, link, &uids, &modified, &telling).await?;
     }
-    Ok(conclude(selected, &command, &done.modified, all))
+    let silent = command.silent && command.unchanged_since.is_none();
+    Ok(conclude(selected, command.uid, silent, &done.modified, all))
 }
 
-/// The tagged reply.
-fn conclude(selected: &Selected, command: &Store, modified: &[u32], all: bool) -> Reply {
+/// The tagged reply. `silent`: the client does not want to know.
+pub fn conclude(
+    selected: &Selected,
+    uid: bool,
+    silent: bool,
+    modified: &[u32],
+    all: bool,
+) -> Reply {
     if modified.is_empty() {
         // RFC 2180 §4.2: what is gone could not be stored, and a client that counts in numbers should hear of it.
-        return match all || command.silent && command.unchanged_since.is_none() {
+        return match all || silent {
             true => Reply::ok("stored"),
             false => error::EXPUNGE_ISSUED,
         };
     }
-    let numbers: NumberSet = match command.uid {
+    let numbers: NumberSet = match uid {
         true => modified.iter().copied().collect(),
         false => modified
             .iter()
@@ -190,20 +197,23 @@ fn retry(
 }
 
 /// What is told of messages.
-struct Telling<'a> {
-    uid: bool,
-    flags: bool,
-    modseq: bool,
+pub struct Telling<'a> {
+    /// UID
+    pub uid: bool,
+    /// FLAGS
+    pub flags: bool,
+    /// MODSEQ
+    pub modseq: bool,
     /// Not of messages that have the mod-sequence they have there.
-    but: Option<&'a ViewSnapshot>,
+    pub but: Option<&'a ViewSnapshot>,
     /// Only of those that are in it.
-    alive: Option<&'a ViewSnapshot>,
+    pub alive: Option<&'a ViewSnapshot>,
     /// From the highest number down.
-    newest_first: bool,
+    pub newest_first: bool,
 }
 
 /// Tells these messages, without those that were left alone.
-async fn tell(
+pub async fn tell(
     selected: &Selected,
     link: &mut Link,
     uids: &[UidRange],

@@ -530,7 +530,7 @@ impl Run<'_> {
                     utf8,
                     octets,
                 }],
-                catenate: false,
+                ..NewMessage::default()
             });
         }
         if messages.is_empty() {

@@ -80,6 +80,8 @@ impl Against<'_> {
             SearchKey::ModSeq(modseq) => Key::ModSeq(*modseq),
             SearchKey::EmailId(id) => Key::EmailId(id.clone()),
             SearchKey::ThreadId(id) => Key::ThreadId(id.clone()),
+            // What they find was put in before.
+            SearchKey::Annotation { .. } => Key::Always(false),
             // Those that exist were put in before.
             SearchKey::Filter(name) => return Err(error::undefined_filter(name).into()),
             SearchKey::Fuzzy(key) => self.key(key, true)?,

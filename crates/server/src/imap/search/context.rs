@@ -24,6 +24,7 @@ use super::fold::Collation;
 use super::run::Hit;
 use super::{is_fuzzy, run, sort};
 use crate::drive::Gone;
+use crate::imap::annotate;
 use crate::imap::error::Failure;
 use crate::imap::progress::Pace;
 use crate::imap::selected::Selected;
@@ -237,7 +238,10 @@ impl Context {
             return Ok(Vec::new());
         }
         let only = SearchKey::Uid(uid_set(touched.iter().copied()));
-        let key = SearchKey::And(vec![only, self.key.clone()]);
+        let user = imap.account()?;
+        let key = self.key.clone();
+        let key = annotate::expand(&imap.shared, user, told, self.collation, key).await?;
+        let key = SearchKey::And(vec![only, key]);
         let key = Against {
             told,
             saved: &[],

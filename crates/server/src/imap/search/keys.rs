@@ -34,6 +34,8 @@ pub struct Wanted {
     pub rows: bool,
     /// Identifiers and references.
     pub threads: bool,
+    /// Values of annotations: who looks, whether it is the shared one, and of which entry.
+    pub annotations: Vec<(AccountId, bool, String)>,
     /// The active comparator.
     pub collation: Collation,
 }
@@ -43,6 +45,8 @@ pub struct Wanted {
 pub struct Keys {
     /// For each text wanted, where that of each message is in `text`.
     pub texts: Vec<Vec<(u32, u32)>>,
+    /// For each value wanted of annotations, where that of each message is in `text`.
+    pub annotations: Vec<Vec<(u32, u32)>>,
     text: Vec<u8>,
     /// Sent date, or internal date for want of one (RFC 5256 §2.2).
     pub sent: Vec<i64>,
@@ -171,6 +175,7 @@ impl Loader {
             spans: vec![(0, 0); count],
             ..Keys::default()
         };
+        self.read_annotations(store, &mut keys)?;
         let mut missing = self.read_index(store, &mut keys)?;
         if self.wanted.rows {
             keys.received = vec![0; count];
@@ -187,6 +192,30 @@ impl Loader {
         }
         missing.sort_unstable();
         Ok((keys, missing))
+    }
+
+    /// Values of annotations (RFC 5257 §4.9). A message without one has the empty text.
+    fn read_annotations(&self, store: &Store, keys: &mut Keys) -> Result<(), Failure> {
+        let uids: Vec<u32> = self.hits.iter().map(|hit| hit.uid).collect();
+        let whose = (self.told.account(), self.told.mailbox());
+        for (user, shared, entry) in &self.wanted.annotations {
+            let mut spans = vec![(0, 0); uids.len()];
+            store.read(|snapshot| {
+                snapshot.message_annotations(*user, whose, &runs(&uids), &mut |one| {
+                    if let (true, Ok(at)) = (
+                        one.shared == *shared && one.name == entry.as_str(),
+                        uids.binary_search(&one.uid),
+                    ) {
+                        let text = String::from_utf8_lossy(one.value);
+                        let folded = self.wanted.collation.fold(&text);
+                        put(&mut keys.text, &mut spans, at, folded.as_bytes());
+                    }
+                    Ok(ControlFlow::Continue(()))
+                })
+            })?;
+            keys.annotations.push(spans);
+        }
+        Ok(())
     }
 
     /// Takes what the index has; returns the places of the others.

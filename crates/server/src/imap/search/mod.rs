@@ -34,10 +34,14 @@ use ::store::ViewSnapshot;
 
 use super::progress::Pace;
 use super::selected::Selected;
-use super::{Answer, Imap, Link, error};
+use super::{Answer, Imap, Link, annotate, error};
 use compile::Against;
 use eval::Key;
 use run::Hit;
+pub use run::WORK;
+
+/// A search would take too long.
+pub const TOO_LONG: Reply = error::TOO_MUCH_WORK;
 
 /// Searches, answers in the form the client asked for, and saves the result if it asked for that.
 pub async fn search(imap: &mut Imap, link: &mut Link, mut search: Search) -> Answer {
@@ -92,14 +96,17 @@ async fn find(
     let collation = imap.collation;
     let user = imap.account()?;
     let selected = imap.selected()?;
+    let told = Arc::clone(&selected.told);
+    let key = search.key.clone();
+    let key = annotate::expand(&imap.shared, user, &told, collation, key).await?;
+    let selected = imap.selected()?;
     let mut key = Against {
         told: &selected.told,
         saved: &selected.saved,
         now,
         collation,
     }
-    .compile(&search.key)?;
-    let told = Arc::clone(&selected.told);
+    .compile(&key)?;
     if beyond == Beyond::Refused {
         imap.limit.whole(&told, &key, 0)?;
     } else if let Some(lowest) = imap.limit.cut_search(&told, &key) {

@@ -15,6 +15,7 @@ use super::compile::Against;
 use super::run::{self, Hit};
 use super::{context, failed, filter, is_fuzzy, modseq};
 use crate::imap::access::{self, Place};
+use crate::imap::annotate;
 use crate::imap::error::Failure;
 use crate::imap::list;
 use crate::imap::progress::Pace;
@@ -90,13 +91,16 @@ async fn find(
         Some(selected) if is_selected => selected.saved.as_slice(),
         _ => &[],
     };
+    let user = imap.account()?;
+    let key = search.key.clone();
+    let key = annotate::expand(&imap.shared, user, told, imap.collation, key).await?;
     let key = Against {
         told,
         saved,
         now: imap.shared.timestamp(),
         collation: imap.collation,
     }
-    .compile(&search.key)?;
+    .compile(&key)?;
     // RFC 9738 has one UID to say where a command stopped, and here are many mailboxes: it is not begun.
     imap.limit.whole(told, &key, before)?;
     let order = run::Order {

@@ -7,7 +7,7 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::imap::{Reply, Search, SortCriterion, SortKey};
+use ::imap::{AnnotationScope, Reply, Search, SortCriterion, SortKey};
 use ::store::{AccountId, SearchColumn, Store, ViewSnapshot};
 
 use super::fold::Collation;
@@ -69,7 +69,11 @@ pub async fn order(
         ..Wanted::default()
     };
     for criterion in criteria {
-        match criterion.key {
+        match &criterion.key {
+            SortKey::Annotation { entry, scope } => {
+                let shared = *scope == AnnotationScope::Shared;
+                wanted.annotations.push((user, shared, entry.clone()));
+            }
             SortKey::Date => wanted.dates = true,
             SortKey::Arrival | SortKey::Size => wanted.rows = true,
             SortKey::Relevancy => {}
@@ -89,7 +93,7 @@ pub async fn order(
 /// Messages that are put in order on the session's own thread: some hundred microseconds.
 const AT_ONCE: usize = 2_000;
 
-fn column(key: SortKey) -> SearchColumn {
+fn column(key: &SortKey) -> SearchColumn {
     match key {
         SortKey::Cc => SearchColumn::SortCc,
         SortKey::DisplayFrom => SearchColumn::DisplayFrom,
@@ -104,7 +108,14 @@ fn sorted(hits: &[Hit], criteria: &[SortCriterion], wanted: &Wanted, keys: &Keys
     let mut order: Vec<usize> = (0..hits.len()).collect();
     for criterion in criteria.iter().rev() {
         let reverse = criterion.reverse;
-        match criterion.key {
+        match &criterion.key {
+            SortKey::Annotation { entry, scope } => {
+                let shared = *scope == AnnotationScope::Shared;
+                let mut places = wanted.annotations.iter();
+                let place = places.position(|(_, s, name)| (*s, name) == (shared, entry));
+                let spans = place.and_then(|place| keys.annotations.get(place));
+                by_text(&mut order, reverse, keys, spans.map_or(&[], Vec::as_slice));
+            }
             SortKey::Date => by(&mut order, reverse, |at| keys.sent.get(at).copied()),
             SortKey::Arrival => by(&mut order, reverse, |at| keys.received.get(at).copied()),
             SortKey::Size => by(&mut order, reverse, |at| keys.sizes.get(at).copied()),
