@@ -56,6 +56,19 @@ soak: build
 	CUTS=$${CUTS:-500} KILLS=$${KILLS:-200} python3 tools/powercut/run.py power kill
 	python3 tools/interop/run.py
 
+.PHONY: test-oracle
+
+# make test-oracle  holds the dialogs of tests/dialogs with Dovecot as well; tests/oracle explains every difference
+test-oracle:
+	@if [ ! -x /usr/lib/dovecot/imap ] || [ ! -x /usr/lib/dovecot/pop3 ]; then \
+		if [ "$$(id -u)" = 0 ]; then \
+			DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends dovecot-imapd dovecot-pop3d; \
+		else \
+			echo "there is no Dovecot: install the Debian packages dovecot-imapd and dovecot-pop3d, or run this as root"; exit 1; \
+		fi; \
+	fi
+	ORACLE=1 $(CARGO) test --quiet --locked --package waxwing-server --test oracle -- --nocapture --test-threads=1
+
 .PHONY: fuzz
 
 # make fuzz     fuzzes the message library, ten minutes each target (SECONDS_EACH changes that)

@@ -54,5 +54,13 @@ fn dovecot_agrees_or_is_explained() {
     let file = tests().join("oracle/dovecot.toml");
     let differences = Differences::read(&file).expect("differences");
     let server = dovecot::Dovecot::start().expect("start");
-    compare("Dovecot", &server, &differences);
+    let compared = std::panic::catch_unwind(|| compare("Dovecot", &server, &differences));
+    if let Err(failed) = compared {
+        let log = server.log();
+        let errors = log
+            .lines()
+            .filter(|l| l.contains("Error") || l.contains("Panic"));
+        errors.for_each(|line| eprintln!("{line}"));
+        std::panic::resume_unwind(failed);
+    }
 }

@@ -201,7 +201,6 @@ mail_max_userip_connections = 1000
 mail_plugins = acl quota zlib
 imap_urlauth_host = {HOST}
 imap_id_send = name *
-pop3_lock_session = yes
 passdb {{
   driver = passwd-file
   args = scheme=PLAIN username_format=%u {w}/users/%d

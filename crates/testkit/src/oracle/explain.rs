@@ -266,9 +266,23 @@ fn skeleton(dialog: &str, difference: &Difference) -> String {
     )
 }
 
-/// A response without the text that says nothing.
+/// A response without the text that says nothing and the numbers that change.
 fn generalised(said: &[u8]) -> String {
     let text = String::from_utf8_lossy(&unfolded(said)).into_owned();
+    if text.starts_with("* CAPABILITY ") {
+        return "* CAPABILITY {{*}}".to_owned();
+    }
+    let text = text
+        .split_inclusive(|c: char| !c.is_ascii_digit())
+        .map(|part| {
+            let digits = part.trim_end_matches(|c: char| !c.is_ascii_digit());
+            // UIDVALIDITY is made of the time.
+            match digits.len() >= 10 {
+                true => part.replace(digits, "{{#}}"),
+                false => part.to_owned(),
+            }
+        })
+        .collect::<String>();
     let words: Vec<&str> = text.splitn(3, ' ').collect();
     match words.as_slice() {
         ["+", ..] => "+ {{*}}".to_owned(),

@@ -3,10 +3,11 @@
 //! Commands are sent one after the other, and the answers of each are read up
 //! to the tagged one, whatever it says. Where a server wants a literal that
 //! the dialog sees refused, it gets one of `x`; where it refuses one that the
-//! dialog sends, the lines of the literal are left out.
+//! dialog sends, the lines of the literal are left out. A value that it should
+//! have named and has not is sent as the name of its hole.
 
 use super::judge::{Expected, Rest, Said, judge};
-use super::value::read;
+use super::value::{Response, read};
 use super::{Target, pop3};
 use crate::connection::Connection;
 use crate::dialog::pattern::{Values, replace};
@@ -260,15 +261,12 @@ impl Replay<'_> {
             let Action::Send(pattern) = &step.action else {
                 continue;
             };
-            match pattern.fill(&self.values) {
-                Ok(line) => bytes.extend_from_slice(&line),
-                Err(why) => {
-                    let theirs = vec![format!("({why})").into_bytes()];
-                    let ours = Vec::new();
-                    self.note(number, Rest { ours, theirs })?;
-                    return Err(End::Stop);
-                }
+            // What the server never said is named by the hole: it will not understand that.
+            while let Some(name) = pattern.unbound(&self.values).map(str::to_owned) {
+                self.values.insert(name.clone(), name.into_bytes());
             }
+            let line = pattern.fill(&self.values).map_err(End::Failure)?;
+            bytes.extend_from_slice(&line);
         }
         let peer = self.peer(number, first)?;
         // A server that has closed is found out when its answer is read.
@@ -429,10 +427,33 @@ impl Replay<'_> {
         Ok(())
     }
 
-    fn keep(&mut self, command: Difference) {
+    fn keep(&mut self, mut command: Difference) {
+        self.pair_what_came_late(&mut command);
         if !command.ours.is_empty() || !command.theirs.is_empty() {
             self.outcome.differences.push(command);
         }
+    }
+
+    /// What a server says by itself may come when the dialog is further on: when it is said is not judged.
+    fn pair_what_came_late(&mut self, command: &mut Difference) {
+        let mut theirs = std::mem::take(&mut command.theirs);
+        command.ours.retain(|text| {
+            let source = text.replace("\\r\\n", "\r\n");
+            if !matches!(read(source.as_bytes()), Some(Response::Data(_))) {
+                return true;
+            }
+            let Ok(expected) = Expected::line(text.clone(), source.as_bytes()) else {
+                return true;
+            };
+            let found = theirs.iter().position(|raw| {
+                let said = vec![Said::imap(raw.clone())];
+                let expected = std::slice::from_ref(&expected);
+                let rest = judge(&command.at, expected, false, said, &mut self.values.clone());
+                rest.ours.is_empty()
+            });
+            found.map(|n| theirs.remove(n)).is_none()
+        });
+        command.theirs = theirs;
     }
 
     fn keep_or_stop(&mut self, command: Difference) -> Result<(), End> {
