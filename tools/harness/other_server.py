@@ -25,19 +25,14 @@ class Dovecot:
         self.config = os.path.join(self.folder, "dovecot.conf")
         self.log = os.path.join(self.folder, "log")
         self.process = None
-        # Mail belongs to a user that may log in nowhere; what starts as root gives its rights away.
-        self.root = os.geteuid() == 0
-        self.owner = "nobody" if self.root else str(os.geteuid())
+        if os.geteuid() != 0:
+            raise Failure("Dovecot starts as root, and gives its rights away")
 
     def _configure(self):
         home = os.path.join(self.folder, "homes")
         os.makedirs(home, exist_ok=True)
         authority = shutil.copy(self.site.cafile, os.path.join(self.folder, "ca.pem"))
-        if self.root:
-            shutil.chown(home, "nobody")
-        rights = "" if self.root else (
-            f"default_internal_user = {self.owner}\ndefault_login_user = {self.owner}\ndefault_internal_group =\n"
-            "service anvil { chroot =\n }\nservice imap-login { chroot =\n }\nservice pop3-login { chroot =\n }\n")
+        shutil.chown(home, "nobody")
         listeners = "".join(
             f"service {kind}-login {{\n inet_listener {kind} {{\n address = 127.0.0.1\n port = {self.ports[kind]}\n }}\n"
             f" inet_listener {kind}s {{\n address = 127.0.0.1\n port = {self.ports[kind + 's']}\n ssl = yes\n }}\n"
@@ -53,8 +48,8 @@ class Dovecot:
                 f"mail_max_keyword_length = 100\nfirst_valid_uid = 1\nmail_access_groups =\nmail_max_userip_connections = 100\n"
                 "auth_mechanisms = plain login\n"
                 f"passdb {{\n driver = static\n args = password={PASSWORD}\n}}\n"
-                f"userdb {{\n driver = static\n args = uid={self.owner} gid={'nogroup' if self.root else os.getegid()} home={home}/%u\n}}\n"
-                f"namespace inbox {{\n inbox = yes\n separator = .\n{uses}}}\n{listeners}{rights}"
+                f"userdb {{\n driver = static\n args = uid=nobody gid=nogroup home={home}/%u\n}}\n"
+                f"namespace inbox {{\n inbox = yes\n separator = .\n{uses}}}\n{listeners}"
                 # imapc: Dovecot as a client of ours.
                 f"imapc_host = localhost\nimapc_port = {self.site.ports['imaps']}\nimapc_ssl = imaps\n"
                 f"imapc_features = rfc822.size fetch-headers\nssl_client_ca_file = {authority}\nimapc_list_prefix =\n"

@@ -37,6 +37,7 @@ CLIENTS = {
     "imapclient": Needs(pypi=IMAPCLIENT),
     "imapflow": Needs("node", "nodejs", npm=IMAPFLOW),
     "cclient": Needs("mailutil", "uw-mailutils"),
+    "alpine": Needs("alpine"),
     "migration": Needs("dovecot", "dovecot-imapd dovecot-pop3d"),
     "dkimpy": Needs("dkimverify", "python3-dkim python3-nacl"),
     "neomutt": Needs("neomutt", "neomutt libsasl2-modules"),

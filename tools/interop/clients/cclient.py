@@ -13,7 +13,7 @@ from site_under_test import Failure, modified_utf7, paired
 def mailutil(site, account, folder, *arguments):
     """c-client asks for the password on the terminal. Some of its commands end with 1 when all went well."""
     status, seen = terminal(["mailutil", *arguments], {"HOME": folder, "SSL_CERT_FILE": site.cafile},
-                            {b"password:": site.password(account) + "\n"})
+                            {"password:": site.password(account) + "\n"})
     said = seen.decode(errors="replace")
     if status not in (0, 1) or any(trouble in said for trouble in ("an't ", "failed", "rror", "not available")):
         raise Failure(f"mailutil {' '.join(arguments)} ended with {status}: {said[-1500:]}")

@@ -3,6 +3,8 @@
 
 const { isDeepStrictEqual, inspect } = require("node:util");
 const request = JSON.parse(require("node:fs").readFileSync(0, "utf8"));
+// Node 18, that of Debian 12, has it under this name alone.
+globalThis.crypto ??= require("node:crypto").webcrypto;
 const { ImapFlow } = require(request.module);
 
 let checks = 0;

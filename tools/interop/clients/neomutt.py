@@ -33,13 +33,14 @@ def settings(site, account, folder):
     return rc
 
 
-def terminal(command, environment, answers=None, seconds=90):
-    """Runs a command on a terminal of its own until it ends; gives each answer when its question is asked."""
+def terminal(command, environment, answers=None, steps=(), seconds=90):
+    """Runs a command on a terminal of its own until it ends. Gives each answer whenever its question is asked, and types
+    what the steps say once each, in their order, when what they wait for is shown."""
     pid, line = pty.fork()
     if pid == 0:
         os.environ.update({"TERM": "xterm", "LINES": "40", "COLUMNS": "100", **environment})
         os.execvp(command[0], command)
-    seen, answered, until = b"", 0, time.monotonic() + seconds
+    seen, answered, until, steps = b"", 0, time.monotonic() + seconds, list(steps)
     try:
         while time.monotonic() < until:
             if select.select([line], [], [], 0.5)[0]:
@@ -50,15 +51,24 @@ def terminal(command, environment, answers=None, seconds=90):
                 if not chunk:
                     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), seen
                 seen += chunk
-                for question, answer in (answers or {}).items():
-                    if question in seen[answered:].lower():
-                        answered = len(seen)
-                        os.write(line, answer.encode())
+                shown = read(seen[answered:])
+                given = [answer for question, answer in (answers or {}).items() if question in shown]
+                if not given and steps and steps[0][0] in shown:
+                    given = [steps.pop(0)[1]]
+                for answer in given:
+                    answered = len(seen)
+                    os.write(line, answer.encode())
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
-        raise Failure(f"{command[0]} did not end: …{seen[-1500:]!r}")
+        raise Failure(f"{command[0]} did not end{f', it waits for {steps[0][0]}' if steps else ''}: …{read(seen)[-600:]!r}")
     finally:
         os.close(line)
+
+
+def read(octets):
+    """What a person reads on the screen, more or less."""
+    plain = re.sub(rb"\x1b(\[[0-9;?]*[A-Za-z]|[()][A-Z0-9]|[=>])", b" ", octets).decode(errors="replace")
+    return re.sub(r"\s+", " ", plain).lower()
 
 
 def batch(arguments, seconds=90, program="neomutt"):
