@@ -178,6 +178,7 @@ async fn serve(config: Config, store: Store, ready: impl FnOnce()) -> Result<(),
     listeners.spawn(crate::certificate::watch(Arc::clone(&shared)));
     listeners.spawn(crate::sign::tend::run(Arc::clone(&shared)));
     listeners.spawn(crate::reports::send::run(Arc::clone(&shared)));
+    listeners.spawn(crate::remote::poll::run(Arc::clone(&shared)));
     let courier = Courier::start(&shared);
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),

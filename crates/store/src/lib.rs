@@ -23,6 +23,7 @@ mod engine;
 mod error;
 mod expunge;
 mod feedback;
+mod fetch;
 mod flags;
 mod greylist;
 mod mailbox;
@@ -66,6 +67,7 @@ pub use decision::{Decision, DecisionRow};
 pub use dkim::{DkimKey, DkimState, NewDkimKey};
 pub use error::{Error, Result};
 pub use feedback::Feedback;
+pub use fetch::{Fetch, FetchOrder};
 pub use greylist::{GreylistKey, KEPT as GREYLIST_KEPT, WINDOW as GREYLIST_WINDOW};
 pub use message_annotation::{
     AnnotationChange, MESSAGE_ANNOTATION_VALUE, MESSAGE_ANNOTATIONS, MessageAnnotation,

@@ -20,6 +20,7 @@ mod dns;
 mod doctor;
 mod domain;
 mod explain;
+mod fetch;
 mod input;
 mod mailbox;
 mod maintenance;
@@ -112,6 +113,9 @@ enum Command {
     Import(transfer::Import),
     /// Write an account's mail to files or to another server; a second run adds what is missing
     Export(transfer::Export),
+    /// Have the server fetch mail from accounts elsewhere
+    #[command(subcommand)]
+    Fetch(fetch::Command),
     /// Copy everything consistently, beside a running server too; a second run copies what is new
     Backup(maintenance::Backup),
     /// Examine everything that is stored
@@ -186,6 +190,7 @@ fn run(command: Command, context: &Context) -> Result<ExitCode> {
         Command::Metadata(command) => metadata::run(command, context)?,
         Command::Import(arguments) => return transfer::import(arguments, context),
         Command::Export(arguments) => return transfer::export(arguments, context),
+        Command::Fetch(command) => fetch::run(command, context)?,
         Command::Backup(arguments) => maintenance::backup(arguments, context)?,
         Command::Check(arguments) => return maintenance::check(arguments, context),
         Command::Send(arguments) => return send::run(arguments, context),

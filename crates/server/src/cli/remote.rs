@@ -129,6 +129,7 @@ pub(super) fn import(
         delete: arguments.delete,
         skip_views: arguments.skip_views,
         inbox,
+        into: None,
         flags: true,
         remove_there: arguments.delete && login.address.protocol == Protocol::Pop3,
         forget: false,

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use store::{
-    AccountId, Error, Flags, REMOTE_DIGEST, RemoteArrival, RemoteGone, Result, SpecialUse, Store,
-    Tx,
+    AccountId, Error, FetchOrder, Flags, REMOTE_DIGEST, RemoteArrival, RemoteGone, Result,
+    SpecialUse, Store, Tx,
 };
 
 use crate::manage::Answer;
@@ -67,6 +67,27 @@ pub enum Request {
         /// Messages there.
         messages: u32,
     },
+    /// Orders to fetch regularly.
+    FetchAdd(FetchAdd),
+    /// What is fetched, and how that goes.
+    FetchList {
+        /// Of this account.
+        address: Option<String>,
+    },
+    /// Takes an order back.
+    FetchRemove {
+        /// Whose account.
+        address: String,
+        /// The account elsewhere.
+        url: String,
+    },
+    /// Fetches at once; all orders of an account, or of all.
+    FetchNow {
+        /// Whose account.
+        address: Option<String>,
+        /// From this account elsewhere alone.
+        url: Option<String>,
+    },
     /// Counts what is here.
     Count {
         /// Whose account.
@@ -93,6 +114,29 @@ pub struct Begin {
     pub special_use: Option<String>,
     /// Whether it is to be subscribed.
     pub subscribe: bool,
+}
+
+/// See [`Request::FetchAdd`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FetchAdd {
+    /// Whose account.
+    pub address: String,
+    /// The account elsewhere.
+    pub url: String,
+    /// The file with its password or token; absolute.
+    pub secret_file: String,
+    /// It holds an access token.
+    pub token: bool,
+    /// Certificates to trust; absolute.
+    pub ca_file: Option<String>,
+    /// Without TLS where none is offered.
+    pub unencrypted: bool,
+    /// The mailbox here.
+    pub folder: String,
+    /// Seconds between two looks.
+    pub every: i64,
+    /// Messages are removed there once they are safe here.
+    pub remove: bool,
 }
 
 /// What becomes of messages that are gone there.
@@ -124,6 +168,8 @@ impl Request {
                 "import {} from {} {}",
                 begin.address, begin.source, begin.name
             )),
+            Request::FetchAdd(add) => Some(format!("fetch add {} {}", add.address, add.url)),
+            Request::FetchRemove { address, url } => Some(format!("fetch remove {address} {url}")),
             _ => None,
         }
     }
@@ -187,6 +233,15 @@ pub fn execute(store: &Store, request: Request) -> Result<Answer> {
             store.write(move |tx| tx.end_remote(account, id, modseq, uid_next, messages))?;
             Ok(Answer::default())
         }
+        Request::FetchAdd(add) => fetch_add(store, add),
+        Request::FetchList { address } => fetch_list(store, address.as_deref()),
+        Request::FetchRemove { address, url } => {
+            let (account, id) = fetch_of(store, &address, &url)?;
+            store.write(move |tx| tx.remove_fetch(account, id))?;
+            super::poll::changed();
+            Ok(Answer::default())
+        }
+        Request::FetchNow { address, url } => fetch_now(store, address.as_deref(), url.as_deref()),
         Request::Count { address, id } => {
             let account = account(store, &address)?;
             let counts = store.read(|snapshot| snapshot.remote_counts(account, id))?;
@@ -253,6 +308,87 @@ fn begin(store: &Store, request: Begin) -> Result<Answer> {
         })
         .into())
     })
+}
+
+/// Seconds between two looks: nobody likes to be asked more often, and nobody waits longer.
+const EVERY: std::ops::RangeInclusive<i64> = 60..=7 * 86_400;
+
+fn fetch_add(store: &Store, add: FetchAdd) -> Result<Answer> {
+    let wrong = |error: super::Error| Error::Invalid(error.to_string());
+    super::Address::parse(&add.url).map_err(wrong)?;
+    super::poll::secret(std::path::Path::new(&add.secret_file)).map_err(wrong)?;
+    if let Some(file) = &add.ca_file {
+        super::Login::roots(Some(std::path::Path::new(file))).map_err(wrong)?;
+    }
+    if !EVERY.contains(&add.every) {
+        return Err(Error::Invalid(
+            "the time between two looks; a minute to seven days".to_owned(),
+        ));
+    }
+    let account = account(store, &add.address)?;
+    let order = FetchOrder {
+        url: add.url,
+        secret_file: add.secret_file,
+        token: add.token,
+        ca_file: add.ca_file,
+        unencrypted: add.unencrypted,
+        folder: add.folder,
+        every: add.every,
+        remove: add.remove,
+    };
+    store.write(move |tx| tx.add_fetch(account, &order))?;
+    super::poll::changed();
+    Ok(Answer::default())
+}
+
+fn fetch_list(store: &Store, address: Option<&str>) -> Result<Answer> {
+    let account = address.map(|address| account(store, address)).transpose()?;
+    let rows = store.read(|snapshot| {
+        let mut rows = Vec::new();
+        for fetch in snapshot.fetches(account)? {
+            let account = snapshot.account_by_id(fetch.account)?;
+            let order = fetch.order;
+            rows.push(json!({
+                "account": account.map(|account| account.address),
+                "url": order.url,
+                "folder": order.folder,
+                "every": order.every,
+                "delete": order.remove,
+                "due": fetch.due,
+                "last_success": fetch.last_success,
+                "fetched": fetch.fetched,
+                "failures": fetch.failures,
+                "trouble": fetch.trouble,
+            }));
+        }
+        Ok(rows)
+    })?;
+    Ok(Value::Array(rows).into())
+}
+
+fn fetch_of(store: &Store, address: &str, url: &str) -> Result<(AccountId, i64)> {
+    let account = account(store, address)?;
+    let all = store.read(|snapshot| snapshot.fetches(Some(account)))?;
+    let found = all.iter().find(|fetch| fetch.order.url == url);
+    found
+        .map(|fetch| (account, fetch.id))
+        .ok_or(Error::NotFound("fetching from there"))
+}
+
+fn fetch_now(store: &Store, address: Option<&str>, url: Option<&str>) -> Result<Answer> {
+    let account = address.map(|address| account(store, address)).transpose()?;
+    let mut all = store.read(|snapshot| snapshot.fetches(account))?;
+    all.retain(|fetch| url.is_none_or(|url| fetch.order.url == url));
+    if all.is_empty() {
+        return Err(Error::NotFound("fetching from there"));
+    }
+    let count = all.len();
+    store.write(move |tx| {
+        all.iter()
+            .try_for_each(|fetch| tx.fetch_now(fetch.account, fetch.id))
+    })?;
+    super::poll::changed();
+    Ok(json!(count).into())
 }
 
 /// Names the octets of a message.

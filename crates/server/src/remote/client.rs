@@ -427,7 +427,53 @@ impl Imap {
             });
             before.await?;
         }
-        Ok(merged(listed))
+        let merged = merged(listed);
+        match merged.len() > MAILBOXES {
+            true => Err(Error::Hostile(format!(
+                "lists more than {MAILBOXES} mailboxes"
+            ))),
+            false => Ok(merged),
+        }
+    }
+
+    /// IDLE until something is new, or for so long (RFC 2177).
+    pub(super) async fn idle(&mut self, limit: Duration) -> Result<bool, Error> {
+        self.start(&Command::Idle)?;
+        let until = tokio::time::Instant::now() + limit;
+        let mut new = false;
+        let mut waiting = true;
+        loop {
+            // What has come so far of an answer is kept, so that waiting can be cut off anywhere.
+            let event = match waiting {
+                true => {
+                    tokio::time::timeout_at(
+                        until,
+                        self.event_within(limit.saturating_add(PATIENCE)),
+                    )
+                    .await
+                }
+                false => Ok(self.event().await),
+            };
+            match event {
+                Err(_) => {
+                    waiting = false;
+                    self.session.idle_done();
+                }
+                Ok(event) => match event? {
+                    Event::Untagged(untagged) => {
+                        let exists = matches!(*untagged, Untagged::Exists(_));
+                        if exists && waiting {
+                            new = true;
+                            waiting = false;
+                            self.session.idle_done();
+                        }
+                    }
+                    Event::Done(reply) if reply.status == Status::Ok => return Ok(new),
+                    Event::Done(reply) => return Err(refused("IDLE", &reply)),
+                    _ => {}
+                },
+            }
+        }
     }
 
     /// Says goodbye without waiting long.
@@ -437,6 +483,10 @@ impl Imap {
     }
 
     async fn event(&mut self) -> Result<Event, Error> {
+        self.event_within(self.session.timeout()).await
+    }
+
+    async fn event_within(&mut self, patience: Duration) -> Result<Event, Error> {
         loop {
             match self.session.poll() {
                 Some(Event::Failed(error)) => return Err(failed(error)),
@@ -449,7 +499,7 @@ impl Imap {
             while let Some(octets) = self.session.transmit() {
                 self.wire.write(&octets, PATIENCE).await?;
             }
-            match self.wire.read(self.session.timeout()).await? {
+            match self.wire.read(patience).await? {
                 Some(octets) => self.session.receive(octets),
                 None => {
                     self.session.handle_timeout();
@@ -480,7 +530,6 @@ fn merged(listed: Vec<Listed>) -> Vec<Listed> {
             }
         }
     }
-    merged.truncate(MAILBOXES);
     merged
 }
 

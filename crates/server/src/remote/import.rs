@@ -8,6 +8,7 @@ pub(super) mod mailbox;
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use imap::{Bound, SequenceSet};
 use serde_json::Value;
@@ -24,6 +25,9 @@ use crate::manage::{Answer, Request};
 /// for lines of 8192 octets at most).
 pub const BATCH: usize = 500;
 
+/// Octets of the largest answer while we wait for news.
+const ANSWER: u64 = 1 << 20;
+
 /// What is brought, and how.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -35,6 +39,8 @@ pub struct Options {
     pub skip_views: bool,
     /// What comes from INBOX goes there.
     pub inbox: Option<String>,
+    /// The mailbox of the URL alone, or INBOX, is brought, into this one here.
+    pub into: Option<String>,
     /// Flags are carried, and their changes; without it a message is new here, whatever it was there.
     pub flags: bool,
     /// Messages are removed there once they are safe here.
@@ -72,6 +78,8 @@ pub struct MailboxReport {
     pub flags: u64,
     /// Messages this run found gone there.
     pub gone: u64,
+    /// UIDNEXT there when it was looked at.
+    pub uid_next: Option<u32>,
     /// What differs, in words.
     pub differs: Vec<String>,
 }
@@ -139,6 +147,22 @@ pub async fn import(
     Ok(run.report)
 }
 
+/// Waits until a mailbox has changed since a look at it, but not for ever. At once where its server does not tell (RFC 2177).
+pub async fn wait(login: &Login, seen: &MailboxReport, limit: Duration) -> Result<bool, Error> {
+    let Ok(name) = imap::MailboxName::new(&seen.there) else {
+        return Ok(false);
+    };
+    let mut imap = Imap::open(login, ANSWER).await?;
+    if !imap.has(&imap::Capability::Idle) {
+        imap.quit().await;
+        return Ok(false);
+    }
+    let selected = imap.select(&name, true).await?;
+    let changed = selected.uid_next != seen.uid_next || imap.idle(limit).await?;
+    imap.quit().await;
+    Ok(changed)
+}
+
 impl Run<'_> {
     fn remote(&mut self, request: admin::Request) -> Result<Answer, Error> {
         self.door.ask(Request::Remote(request))
@@ -183,11 +207,25 @@ impl Run<'_> {
             }
             listed.retain(|one| !one.is_view());
         }
+        if self.options.into.is_some() {
+            let wanted = self.login.address.mailbox.as_deref().unwrap_or("INBOX");
+            let is = |name: &str| {
+                name == wanted || (name == "INBOX" && wanted.eq_ignore_ascii_case("INBOX"))
+            };
+            listed.retain(|one| is(&names::translated(one, &prefix)) || is(one.name.as_str()));
+            listed.truncate(1);
+        }
         let (here, remembered) = self.here()?;
         let mut plans = names::plan(listed, &prefix, &here, &remembered);
         if let Some(inbox) = &self.options.inbox {
             for plan in plans.iter_mut().filter(|plan| plan.listed.name.is_inbox()) {
                 plan.name.clone_from(inbox);
+            }
+        }
+        if let Some(into) = &self.options.into {
+            for plan in &mut plans {
+                plan.name.clone_from(into);
+                plan.special_use = None;
             }
         }
         Ok(plans)

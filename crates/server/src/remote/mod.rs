@@ -20,6 +20,7 @@ mod export;
 mod import;
 mod maildrop;
 mod names;
+pub mod poll;
 mod pop3;
 
 use crate::manage::{Answer, Append, Request};
@@ -27,7 +28,7 @@ use crate::manage::{Answer, Append, Request};
 pub use address::{Address, Protocol};
 pub use connect::{Credential, Login};
 pub use export::export;
-pub use import::{MailboxReport, Options, Report, import};
+pub use import::{MailboxReport, Options, Report, import, wait};
 pub use maildrop::import as import_maildrop;
 
 /// Mailboxes that are taken from a server: as many as an account here can have.
@@ -37,7 +38,7 @@ const MAILBOXES: usize = 20_000;
 const MESSAGES: usize = 5_000_000;
 
 /// The way to the account.
-pub trait Door {
+pub trait Door: Send {
     /// Asks and waits for the answer.
     fn ask(&mut self, request: Request) -> Result<Answer, Error>;
     /// Keeps a message; its refusal may show in a later call.
@@ -45,7 +46,7 @@ pub trait Door {
 }
 
 /// What a run tells while it works.
-pub trait Watch {
+pub trait Watch: Send {
     /// So many messages more are to come.
     fn expect(&mut self, more: u64);
     /// One message is done.

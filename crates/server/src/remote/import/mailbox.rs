@@ -146,6 +146,7 @@ impl Run<'_> {
         report.here.clone_from(&plan.name);
         report.differs.clear();
         let selected = self.imap.select(name, true).await?;
+        report.uid_next = selected.uid_next;
         let Some(uid_validity) = selected.uid_validity.filter(|value| *value > 0) else {
             self.leave_out(format!(
                 "{name}: its server cannot name messages lastingly (no UIDVALIDITY)"

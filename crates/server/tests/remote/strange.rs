@@ -1,0 +1,270 @@
+//! Servers that are not like ours: other names and separators, numbers that change, connections that end, and attackers.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use testkit::server::Server;
+
+use super::fake::{Fake, Mailbox, Message, Quirk};
+use super::{ANNA, begin, contents, run, server, well};
+
+fn many(count: u32) -> Vec<Message> {
+    (1..=count)
+        .map(|uid| Message::new(uid, &format!("number {uid}")))
+        .collect()
+}
+
+/// Waits for something that another process does.
+fn until(what: &str, mut is: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !is() {
+        assert!(
+            begun.elapsed() < Duration::from_secs(30),
+            "waited in vain: {what}"
+        );
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn names_of_other_servers_become_ours() {
+    let here = server();
+    let fake = Fake::start(vec![
+        Mailbox::new("INBOX", many(2)),
+        Mailbox::new("INBOX.Sent Items", many(1)).with("\\Sent"),
+        Mailbox::new("INBOX.Entw&APw-rfe", many(1)),
+        Mailbox::new("INBOX.Work", Vec::new()).with("\\Noselect \\HasChildren"),
+        Mailbox::new("INBOX.Work.a/b", many(1)),
+        Mailbox::new("INBOX.100%", many(1)),
+        Mailbox::new("INBOX...x", many(1)),
+        Mailbox::new("Shared.theirs", many(1)),
+        Mailbox::new(
+            "INBOX.All",
+            vec![many(2).remove(1), Message::new(9, "archived")],
+        )
+        .with("\\All"),
+    ]);
+    fake.change(|site| site.subscribed = vec!["INBOX.Work.a/b", "INBOX.gone"]);
+    let report = well(&here, &["import", ANNA, &fake.url()]);
+    let here_now = contents(&here, ANNA);
+    let names: Vec<(&str, usize)> = here_now
+        .iter()
+        .map(|(name, all)| (name.as_str(), all.len()))
+        .collect();
+    assert_eq!(
+        names,
+        [
+            ("100_", 1),
+            ("Archive", 1),
+            ("Drafts", 1),
+            ("INBOX", 2),
+            ("Sent", 1),
+            ("Work/a_b", 1),
+            ("_/_/x", 1)
+        ],
+        "{report:#}"
+    );
+    assert!(here_now["Archive"][0].0.starts_with(b"Subject: archived"));
+    assert_eq!(here_now["INBOX"][0].2, "17-Jul-1996 09:44:25 +0000");
+    let mailboxes = here
+        .cli(&["--json", "mailbox", "list", ANNA])
+        .expect("list");
+    assert!(mailboxes.contains("\"Work/a_b\""), "{mailboxes}");
+    assert_eq!(well(&here, &["import", ANNA, &fake.url()])["messages"], 0);
+}
+
+#[test]
+fn a_name_that_nobody_can_read_is_told() {
+    let here = server();
+    let mut broken = Mailbox::new("x", many(1));
+    broken.name = "\"R&D\"".to_owned();
+    let fake = Fake::start(vec![Mailbox::new("INBOX", many(1)), broken]);
+    let (code, report, said) = run(&here, &["import", ANNA, &fake.url()]);
+    assert_eq!(code, 1);
+    assert!(said.contains("R&D"), "{said}");
+    assert_eq!(report["complete"], false);
+    assert_eq!(contents(&here, ANNA)["INBOX"].len(), 1, "the rest comes");
+}
+
+#[test]
+fn a_new_uidvalidity_brings_nothing_twice() {
+    let here = server();
+    let fake = Fake::start(vec![Mailbox::new("INBOX", many(30))]);
+    well(&here, &["import", ANNA, &fake.url()]);
+    fake.change(|site| {
+        let inbox = &mut site.mailboxes[0];
+        inbox.uid_validity = 8;
+        inbox.messages.reverse();
+        for (uid, message) in (1000..).zip(&mut inbox.messages) {
+            message.uid = uid;
+        }
+        inbox.messages[0].flags = "\\Seen";
+        inbox.messages.push(Message::new(5000, "new"));
+    });
+    well(&here, &["import", ANNA, &fake.url()]);
+    let inbox = &contents(&here, ANNA)["INBOX"];
+    assert_eq!(inbox.len(), 31);
+    let seen = inbox
+        .iter()
+        .filter(|(_, flags, _)| flags.contains(&"\\Seen".to_owned()));
+    assert_eq!(seen.count(), 1, "flags are those of now");
+}
+
+/// How many messages the INBOX has.
+fn messages(server: &Server) -> u64 {
+    let text = server
+        .cli(&["--json", "mailbox", "list", ANNA])
+        .expect("list");
+    let rows: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let inbox = rows
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find(|row| row["name"] == "INBOX");
+    inbox
+        .and_then(|row| row["messages"].as_u64())
+        .expect("a number")
+}
+
+/// kill -9 in the middle, of the import and of the server, again and again.
+#[test]
+fn an_import_that_is_killed_goes_on() {
+    let mut here = server();
+    let fake = Fake::start(vec![
+        Mailbox::new("INBOX", many(700)),
+        Mailbox::new("INBOX.b", many(40)),
+    ]);
+    for (round, most) in [3, 150, 200, 77].into_iter().enumerate() {
+        fake.change(|site| site.quirk = Quirk::HangAfter(most));
+        let before = fake.given.load(Ordering::Acquire);
+        let kept = messages(&here);
+        let mut child = begin(&here, &["import", ANNA, &fake.url()]);
+        until("messages", || {
+            fake.given.load(Ordering::Acquire) >= before + most
+        });
+        // Beyond what may wait for its answer, messages are in the store by then.
+        if most > 100 {
+            until("the store", || messages(&here) > kept);
+        }
+        if round % 2 == 1 {
+            here.kill().expect("kill the server");
+        }
+        child.kill().expect("kill");
+        child.wait().expect("wait");
+        if round % 2 == 1 {
+            here.launch().expect("launch");
+        }
+    }
+    fake.change(|site| site.quirk = Quirk::None);
+    let report = well(&here, &["import", ANNA, &fake.url()]);
+    assert!(
+        report["messages"].as_u64().is_some_and(|new| new < 740),
+        "something had been kept: {report:#}"
+    );
+    let all = contents(&here, ANNA);
+    assert_eq!((all["INBOX"].len(), all["b"].len()), (700, 40));
+    let mut octets: Vec<_> = all["INBOX"].iter().map(|(octets, ..)| octets).collect();
+    octets.dedup();
+    assert_eq!(octets.len(), 700, "each once");
+}
+
+#[test]
+fn a_connection_that_breaks_is_made_again() {
+    let here = server();
+    let fake = Fake::start(vec![Mailbox::new("INBOX", many(20))]);
+    fake.change(|site| site.quirk = Quirk::DropAfter(7));
+    let report = well(&here, &["import", ANNA, &fake.url()]);
+    assert_eq!(fake.connections(), 2);
+    assert_eq!(report["messages"], 20, "{report:#}");
+    assert_eq!(contents(&here, ANNA)["INBOX"].len(), 20);
+}
+
+#[test]
+fn dates_that_are_none_and_messages_unasked_for() {
+    let here = server();
+    let dated = |uid: u32| {
+        let mut message = Message::new(uid, "x");
+        message.octets =
+            format!("Date: Fri, 21 Nov 1997 09:55:0{uid} -0600\r\n\r\n{uid}").into_bytes();
+        message
+    };
+    let fake = Fake::start(vec![Mailbox::new("INBOX", vec![dated(1), dated(2)])]);
+    fake.change(|site| site.quirk = Quirk::NoDate);
+    well(&here, &["import", ANNA, &fake.url()]);
+    let inbox = &contents(&here, ANNA)["INBOX"];
+    assert_eq!(inbox[0].2, "21-Nov-1997 15:55:01 +0000");
+    fake.change(|site| {
+        site.quirk = Quirk::OtherUids;
+        site.mailboxes[0].messages.push(Message::new(77, "new"));
+    });
+    well(&here, &["import", ANNA, &fake.url()]);
+    assert_eq!(contents(&here, ANNA)["INBOX"].len(), 3);
+}
+
+#[test]
+fn servers_that_lie_are_told_of() {
+    let here = server();
+    let mut lying = many(3);
+    lying[1].said = Some(5);
+    let mut missing = Mailbox::new("INBOX.b", many(2));
+    missing.exists = Some(9);
+    let mut large = many(2);
+    large[0].said = Some(999_999_999_999);
+    let fake = Fake::start(vec![
+        Mailbox::new("INBOX", lying),
+        missing,
+        Mailbox::new("INBOX.c", large),
+    ]);
+    let (code, report, said) = run(&here, &["import", ANNA, &fake.url()]);
+    assert_eq!(code, 1, "{report:#}");
+    let differs = |at: usize| report["mailboxes"][at]["differs"].to_string();
+    assert!(differs(0).contains("octets"), "{report:#}");
+    assert!(
+        differs(1).contains("says it has 9 messages and lists 2"),
+        "{report:#}"
+    );
+    assert!(said.contains("UID 1: 999999999999 octets"), "{said}");
+    let all = contents(&here, ANNA);
+    assert_eq!(
+        (all["INBOX"].len(), all["b"].len(), all["c"].len()),
+        (3, 2, 1),
+        "what can come has come"
+    );
+}
+
+/// The highest memory that a process had, in KiB.
+fn peak(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.and_then(|line| line.trim().trim_end_matches(" kB").trim().parse().ok())
+        .unwrap_or(0)
+}
+
+#[test]
+fn attackers_get_a_clear_answer_and_no_memory() {
+    let here = server();
+    let fake = Fake::start(vec![Mailbox::new("INBOX", many(1))]);
+    for (quirk, why) in [
+        (Quirk::EndlessLine, "more at once than any message"),
+        (Quirk::AbsurdLiteral, "more at once than any message"),
+        (Quirk::Million, "lists more than 20000 mailboxes"),
+        (Quirk::Nonsense, "not written as names must be"),
+    ] {
+        fake.change(|site| site.quirk = quirk);
+        let mut child = begin(&here, &["import", ANNA, &fake.url()]);
+        let mut most = 0;
+        until("its end", || {
+            most = most.max(peak(child.id()));
+            child.try_wait().expect("state").is_some()
+        });
+        assert!(most < 128 * 1024, "{quirk:?}: {most} KiB");
+        let (code, _, said) = run(&here, &["import", ANNA, &fake.url()]);
+        assert_eq!(code, 1, "{quirk:?}");
+        assert!(said.contains(why), "{quirk:?}: {said}");
+    }
+    assert_eq!(
+        contents(&here, ANNA)["INBOX"].len(),
+        1,
+        "what could be understood"
+    );
+}
