@@ -557,6 +557,22 @@ pub(super) const TEXTS: &[(&str, &str, &str)] = &[
     ),
     // Limits.
     (
+        "that is too many messages for one command",
+        "das sind zu viele Nachrichten für einen Befehl",
+        "c'est trop de messages pour une commande",
+    ),
+    (
+        "only the newest were dealt with",
+        "nur die neuesten wurden bearbeitet",
+        "seuls les plus récents ont été traités",
+    ),
+    (
+        "the newest were dealt with",
+        "die neuesten wurden bearbeitet",
+        "les plus récents ont été traités",
+    ),
+    ("still at it", "noch dabei", "toujours en cours"),
+    (
         "The command is too long",
         "der Befehl ist zu lang",
         "la commande est trop longue",
@@ -607,9 +623,9 @@ pub(super) const TEXTS: &[(&str, &str, &str)] = &[
         "trop de messages",
     ),
     (
-        "a batch has 500 messages at least",
-        "ein Bündel hat mindestens 500 Nachrichten",
-        "un lot a au moins 500 messages",
+        "a batch has {} messages at least",
+        "ein Bündel hat mindestens {} Nachrichten",
+        "un lot a au moins {} messages",
     ),
     (
         "APPEND has too many messages",
