@@ -47,6 +47,9 @@ pub struct Offer {
     pub tls: bool,
     /// Seconds that must be between two logins, at most; some accounts may wait less (RFC 2449 §6.5).
     pub login_delay: Option<u32>,
+    /// Days after which messages that were taken may go, at least; some accounts keep them for longer. None is never
+    /// (RFC 2449 §6.7).
+    pub expire: Option<u32>,
 }
 
 /// What a session is told at its start.
@@ -127,6 +130,8 @@ pub enum Event {
     Retrieve {
         /// The place of the message in the list given at login, from 0.
         index: usize,
+        /// RETR, not TOP.
+        whole: bool,
     },
     /// QUIT in TRANSACTION: remove these messages (there may be none), all or nothing, release the maildrop, then
     /// answer with [`Session::updated`] or [`Session::refuse`]. The maildrop comes free before the answer, so
@@ -304,9 +309,10 @@ impl Session {
         self.utf8
     }
 
-    /// How long this account has to wait between logins: what CAPA tells from now on.
-    pub fn set_login_delay(&mut self, seconds: Option<u32>) {
-        self.offer.login_delay = seconds;
+    /// What holds for this account, in seconds and days: what CAPA tells from now on.
+    pub fn set_policy(&mut self, login_delay: Option<u32>, expire: Option<u32>) {
+        self.offer.login_delay = login_delay;
+        self.offer.expire = expire;
     }
 
     /// The message that RETR or TOP asked for, whole.
@@ -520,14 +526,17 @@ impl Session {
     fn capabilities(&mut self) {
         let mut lines =
             String::from("+OK\r\nTOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\n");
-        // Nothing is removed but by a client (RFC 2449 §6.7).
-        lines.push_str("EXPIRE NEVER\r\nUTF8 USER\r\n");
+        let before = matches!(self.state, State::Authorization { .. });
+        let user = if before { " USER" } else { "" };
+        match self.offer.expire {
+            None => lines.push_str("EXPIRE NEVER\r\n"),
+            Some(days) => lines.push_str(&format!("EXPIRE {days}{user}\r\n")),
+        }
+        lines.push_str("UTF8 USER\r\n");
         if !self.languages.all.is_empty() {
             lines.push_str("LANG\r\n");
         }
         if let Some(seconds) = self.offer.login_delay {
-            let before = matches!(self.state, State::Authorization { .. });
-            let user = if before { " USER" } else { "" };
             lines.push_str(&format!("LOGIN-DELAY {seconds}{user}\r\n"));
         }
         if self.offer.user {

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 
 pub use imap::{Every, ImapOptions, MessageLimit};
 pub use outbound::{CourierOptions, DnsOptions, Dnssec, Pattern, Route, RouteTls, route};
-pub use pop3::{Deleted, Pop3Options};
+pub use pop3::{Deleted, Expire, Pop3Options};
 pub use smtp::{Introspection, Oidc, Proxy, Smtp, Submission};
 pub use template::template;
 

@@ -15,8 +15,10 @@
 
 pub mod admin;
 mod delay;
+mod expire;
 mod options;
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::pin::pin;
 use std::sync::Arc;
@@ -33,11 +35,12 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
 use crate::auth::{self, Exchange, Identity, Origin, Outcome};
-use crate::config::{Deleted, Service};
+use crate::config::{Deleted, Expire, Service};
 use crate::drive::{self, Connection, Gone, Next, drive};
 use crate::shared::Shared;
 use crate::stream::{Peer, TlsInfo};
 pub use delay::Delays;
+pub use expire::run as tend;
 use options::Own;
 
 /// Octets up to which a message is neither counted nor written out at once: the answers to pipelined commands leave
@@ -86,6 +89,7 @@ fn offer(shared: &Shared, peer: &Peer, tls: Option<&TlsInfo>, stls: bool) -> Off
         stls,
         tls: tls.is_some(),
         login_delay: seconds(shared.config().pop3.login_delay),
+        expire: shared.config().pop3.expire.days(),
     }
 }
 
@@ -165,6 +169,10 @@ struct Open {
     messages: Vec<MaildropMessage>,
     /// What becomes of deleted messages.
     deleted: Deleted,
+    /// How long messages stay that were taken.
+    expire: Expire,
+    /// UIDs of messages that this session took.
+    taken: BTreeSet<u32>,
     _lock: MaildropLock,
     /// Dropped behind the lock.
     _released: Released,
@@ -218,7 +226,7 @@ impl drive::Handler<Session> for Handler {
                 link.session.inner.start_tls();
                 return Ok(Next::StartTls);
             }
-            Event::Retrieve { index } => self.retrieve(link, index).await?,
+            Event::Retrieve { index, whole } => self.retrieve(link, index, whole).await?,
             Event::Update { deleted } => self.update(link, &deleted).await,
         }
         Ok(Next::Continue)
@@ -250,20 +258,21 @@ impl Handler {
             Err(refusal) => Err(login_refusal(&refusal)),
         };
         match opened {
-            Ok((messages, delay)) => {
-                link.session.inner.set_login_delay(seconds(delay));
+            Ok((messages, delay, expire)) => {
+                link.session.inner.set_policy(seconds(delay), expire.days());
                 link.session.inner.login(messages);
             }
             Err(refusal) => link.session.inner.refuse(&refusal),
         }
     }
 
-    /// Locks the maildrop and takes the list of what is in it now. Also how long the account waits until its next login.
+    /// Locks the maildrop and takes the list of what is in it now. Also how long the account waits until its next login, and
+    /// how long messages stay that it takes.
     async fn open(
         &mut self,
         identity: Identity,
         utf8: bool,
-    ) -> Result<(Vec<Message>, Duration), Refusal> {
+    ) -> Result<(Vec<Message>, Duration, Expire), Refusal> {
         let account = identity.account;
         let lock = self.lock(account).await.ok_or(reply::IN_USE)?;
         // Whoever has the lock is alone with it, so that two logins cannot both be the first.
@@ -284,6 +293,7 @@ impl Handler {
         self.shared
             .pop3_delays
             .logged_in(account, delay, Instant::now());
+        let expire = own.expire(options.expire);
         let message = |message: &MaildropMessage| Message {
             size: told_size(message, utf8),
             unique_id: match &message.kept_id {
@@ -300,10 +310,12 @@ impl Handler {
             mailbox: maildrop.mailbox,
             messages: maildrop.messages,
             deleted: own.deleted.unwrap_or(options.deleted),
+            expire,
+            taken: BTreeSet::new(),
             _lock: lock,
             _released: Released,
         });
-        Ok((messages, delay))
+        Ok((messages, delay, expire))
     }
 
     async fn lock(&self, account: AccountId) -> Option<MaildropLock> {
@@ -319,7 +331,7 @@ impl Handler {
         }
     }
 
-    async fn retrieve(&mut self, link: &mut Link, index: usize) -> Result<(), Gone> {
+    async fn retrieve(&mut self, link: &mut Link, index: usize, whole: bool) -> Result<(), Gone> {
         let Some((open, message)) = self
             .open
             .as_ref()
@@ -356,7 +368,12 @@ impl Handler {
             })
             .await;
         match body {
-            Ok(Found::Body(body)) => link.session.inner.message(body),
+            Ok(Found::Body(body)) => {
+                link.session.inner.message(body);
+                if let Some(open) = self.open.as_mut().filter(|_| whole) {
+                    open.taken.insert(uid);
+                }
+            }
             Ok(Found::Gone) => link.session.inner.refuse(&reply::GONE),
             Ok(Found::NotAnyMore) => link.session.inner.refuse(&reply::NOT_ANY_MORE),
             Err(error) => link
@@ -375,13 +392,20 @@ impl Handler {
         let Some(open) = self.open.take() else {
             return link.session.inner.updated();
         };
-        let uids = runs(
-            deleted
-                .iter()
-                .filter_map(|index| Some(open.messages.get(*index)?.uid)),
-        );
+        let marked = deleted
+            .iter()
+            .filter_map(|index| Some(open.messages.get(*index)?.uid));
+        let mut uids: BTreeSet<u32> = marked.collect();
+        let mut taken = Vec::new();
+        match open.expire {
+            Expire::Never => {}
+            // RFC 2449 §6.7: an implicit DELE for each message that was taken.
+            Expire::Days(0) => uids.extend(&open.taken),
+            Expire::Days(_) => taken = runs(open.taken.iter().copied()),
+        }
+        let uids = runs(uids.into_iter());
         let mut removed = Ok(());
-        if !uids.is_empty() {
+        if !uids.is_empty() || !taken.is_empty() {
             let (account, mailbox, deleted) = (open.identity.account, open.mailbox, open.deleted);
             let write = self
                 .shared
@@ -390,7 +414,9 @@ impl Handler {
                     if !in_use(tx, account)? {
                         return Err(Error::Conflict("the account is disabled".into()));
                     }
-                    options::delete(tx, account, mailbox, &uids, deleted)
+                    let removed = options::delete(tx, account, mailbox, &uids, deleted)?;
+                    tx.note_pop3_retrieved(account, mailbox, &taken)?;
+                    Ok(removed)
                 })
                 .await;
             removed = write.map(|removed| {

@@ -176,6 +176,7 @@ async fn serve(config: Config, store: Store, ready: impl FnOnce()) -> Result<(),
     listeners.spawn(maintain(Arc::clone(&shared)));
     listeners.spawn(crate::courier::renew(Arc::clone(&shared)));
     listeners.spawn(crate::certificate::watch(Arc::clone(&shared)));
+    listeners.spawn(crate::pop3::tend(Arc::clone(&shared)));
     listeners.spawn(crate::sign::tend::run(Arc::clone(&shared)));
     listeners.spawn(crate::reports::send::run(Arc::clone(&shared)));
     listeners.spawn(crate::remote::poll::run(Arc::clone(&shared)));

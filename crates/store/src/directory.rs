@@ -310,6 +310,7 @@ impl Tx<'_> {
             "message_annotation",
             "url_key",
             "pop3_uid",
+            "pop3_retrieved",
             "remote_message",
             "remote_mailbox",
             "fetch",

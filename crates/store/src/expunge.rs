@@ -178,8 +178,8 @@ impl Tx<'_> {
             )?;
         }
         self.forget_seen(account, mailbox, &runs_of(&uids))?;
-        self.forget_pop3_uids(account, mailbox, &runs_of(&uids))?;
         self.forget_annotations(account, mailbox, &runs_of(&uids))?;
+        self.forget_pop3(account, mailbox, &runs_of(&uids))?;
         self.changed(account, mailbox, MailboxChange::Expunged { uids, modseq });
         Ok(())
     }

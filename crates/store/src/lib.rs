@@ -41,6 +41,7 @@ mod remote;
 mod report;
 mod reserve;
 mod resolve;
+mod retrieved;
 mod returning;
 mod rights;
 mod schema;
@@ -84,6 +85,7 @@ pub use remote::{
     REMOTE_DIGEST, RemoteArrival, RemoteCounts, RemoteGone, RemoteMailbox, RemoteMessage,
 };
 pub use report::{NewReport, Report, ReportRow, ReportSum};
+pub use retrieved::Retrieved;
 pub use rights::{AclEntry, Grantee, Rights, SharedMailbox};
 pub use search::{SearchColumn, SearchRow, SearchSegment, SearchWatch, Unindexed};
 pub use snapshot::Snapshot;

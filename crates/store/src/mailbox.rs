@@ -179,6 +179,7 @@ impl Tx<'_> {
             "annotation",
             "url_key",
             "pop3_uid",
+            "pop3_retrieved",
             "mailbox",
         ] {
             let sql = format!("DELETE FROM {table} WHERE account_id = $1 AND mailbox_id = $2");

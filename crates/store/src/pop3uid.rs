@@ -73,17 +73,21 @@ impl Tx<'_> {
             > 0)
     }
 
-    /// Kept ids go with their messages.
-    pub(crate) fn forget_pop3_uids(
+    /// What POP3 keeps of messages goes with them.
+    pub(crate) fn forget_pop3(
         &self,
         account: AccountId,
         mailbox: MailboxId,
         runs: &[UidRange],
     ) -> Result<()> {
-        let sql = "DELETE FROM pop3_uid WHERE account_id = $1 AND mailbox_id = $2 AND uid BETWEEN $3 AND $4";
-        for run in runs {
-            self.sql
-                .execute(sql, values![account, mailbox, *run.start(), *run.end()])?;
+        for sql in [
+            "DELETE FROM pop3_uid WHERE account_id = $1 AND mailbox_id = $2 AND uid BETWEEN $3 AND $4",
+            "DELETE FROM pop3_retrieved WHERE account_id = $1 AND mailbox_id = $2 AND uid BETWEEN $3 AND $4",
+        ] {
+            for run in runs {
+                self.sql
+                    .execute(sql, values![account, mailbox, *run.start(), *run.end()])?;
+            }
         }
         Ok(())
     }

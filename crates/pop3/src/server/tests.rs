@@ -31,6 +31,7 @@ fn tls_offer() -> Offer {
         stls: false,
         tls: true,
         login_delay: None,
+        expire: None,
     }
 }
 
@@ -118,8 +119,8 @@ impl Peer {
             Event::Authenticate { .. } => session.challenge(b""),
             Event::SaslAborted => {}
             Event::StartTls => session.start_tls(),
-            Event::Retrieve { index: 2 } => session.refuse(&reply::GONE),
-            Event::Retrieve { index } => session.message(MAIL[index].to_vec()),
+            Event::Retrieve { index: 2, .. } => session.refuse(&reply::GONE),
+            Event::Retrieve { index, .. } => session.message(MAIL[index].to_vec()),
             Event::Update { deleted } => {
                 self.removed = deleted;
                 session.updated();

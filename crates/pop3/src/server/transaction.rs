@@ -78,7 +78,10 @@ impl Transaction {
 
     fn retrieve(&self, number: u32, lines: Option<u32>) -> Reply {
         match self.maildrop.find(number) {
-            Some((index, _)) => Reply::Ask(Waiting::Message { lines }, Event::Retrieve { index }),
+            Some((index, _)) => {
+                let whole = lines.is_none();
+                Reply::Ask(Waiting::Message { lines }, Event::Retrieve { index, whole })
+            }
             None => Reply::Refuse(reply::NO_SUCH_MESSAGE),
         }
     }

@@ -113,6 +113,8 @@ strangers_per_day = 200
 deleted = "remove"
 # How long an account has to wait between two POP3 logins; without it there is no wait.
 #login_delay = "1m"
+# How long messages stay that a POP3 client has taken: "never" removes none, "30d" those taken 30 days ago, "0d" with QUIT.
+#expire = "never"
 
 [reception]
 # What is done with mail from other servers: docs/judging.md. "obey" refuses what the policy of the author's domain

@@ -63,6 +63,7 @@ fn strangers(snapshot: &Snapshot<'_>, problems: &mut Problems) -> Result<()> {
         "message_annotation",
         "url_key",
         "pop3_uid",
+        "pop3_retrieved",
         "account_option",
         "account_sent",
         "account_known",

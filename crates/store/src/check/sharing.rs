@@ -31,6 +31,12 @@ const RULES: &[(&str, &str, &str)] = &[
         "NOT EXISTS (SELECT 1 FROM entry e WHERE e.account_id = pop3_uid.account_id \
          AND e.mailbox_id = pop3_uid.mailbox_id AND e.uid = pop3_uid.uid)",
     ),
+    (
+        "pop3_retrieved",
+        "say that a message was taken that does not exist",
+        "NOT EXISTS (SELECT 1 FROM entry e WHERE e.account_id = pop3_retrieved.account_id \
+         AND e.mailbox_id = pop3_retrieved.mailbox_id AND e.uid = pop3_retrieved.uid)",
+    ),
     ("seen", "are of a reader that does not exist", NO_READER),
     (
         "annotation",

@@ -1,9 +1,9 @@
 //! The table `[pop3]`, and the language of answers.
 
 use super::{Reader, Table};
-use crate::config::{Deleted, Pop3Options};
+use crate::config::{Deleted, Expire, Pop3Options};
 
-const KEYS: [&str; 2] = ["deleted", "login_delay"];
+const KEYS: [&str; 3] = ["deleted", "login_delay", "expire"];
 
 impl<'a> Reader<'a> {
     pub(super) fn pop3(&mut self, top: &Table<'a>) -> Pop3Options {
@@ -17,6 +17,16 @@ impl<'a> Reader<'a> {
         }
         if let Some(delay) = self.duration(&table, "login_delay") {
             options.login_delay = delay;
+        }
+        let wanted = "\"never\", or a number of days, for example \"30d\"; \"0d\" is until QUIT";
+        if let Some((at, text)) = self.string(&table, "expire", wanted) {
+            match Expire::from_name(text) {
+                Some(expire) => options.expire = expire,
+                None => {
+                    let what = format!("is {text:?} but must be {wanted}");
+                    self.wrong(at, &table.key("expire"), what);
+                }
+            }
         }
         options
     }
