@@ -48,7 +48,7 @@ pub const NO_SUCH_PART: Reply = Reply::bad("there is no such part");
 const NO_SUCH_ENTRY: Reply = Reply::coded(
     Status::No,
     Code::Cannot,
-    "there is no such entry; those of vendors are /vendor/TOKEN/…",
+    "there is no such entry; those of vendors are /vendor/TOKEN/...",
 );
 /// RFC 5257 §3.2.1.
 const NO_FLAG: Reply = Reply::coded(Status::No, Code::Cannot, "a flag is \"1\", \"0\" or NIL");

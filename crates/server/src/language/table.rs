@@ -442,6 +442,16 @@ pub(super) const TEXTS: &[(&str, &str, &str)] = &[
         "annotations indiquées",
     ),
     (
+        "there is no such entry; those of vendors are /vendor/TOKEN/...",
+        "diesen Eintrag gibt es nicht; die von Herstellern sind /vendor/TOKEN/...",
+        "cette entrée n'existe pas ; celles des fournisseurs sont /vendor/TOKEN/...",
+    ),
+    (
+        "a flag is \"1\", \"0\" or NIL",
+        "eine Markierung ist \"1\", \"0\" oder NIL",
+        "un drapeau est \"1\", \"0\" ou NIL",
+    ),
+    (
         "annotations set",
         "Anmerkungen gesetzt",
         "annotations enregistrées",
@@ -525,6 +535,11 @@ pub(super) const TEXTS: &[(&str, &str, &str)] = &[
     ),
     // What SELECT tells.
     (
+        "messages can be annotated",
+        "Nachrichten können Anmerkungen haben",
+        "les messages peuvent avoir des annotations",
+    ),
+    (
         "these flags are kept",
         "diese Markierungen bleiben",
         "ces drapeaux sont conservés",
@@ -556,6 +571,31 @@ pub(super) const TEXTS: &[(&str, &str, &str)] = &[
         "les URL peuvent être autorisées",
     ),
     // Limits.
+    (
+        "ANNOTATION has too many values",
+        "ANNOTATION hat zu viele Werte",
+        "ANNOTATION a trop de valeurs",
+    ),
+    (
+        "ANNOTATION names too much",
+        "ANNOTATION nennt zu vieles",
+        "ANNOTATION nomme trop d'éléments",
+    ),
+    (
+        "SORT has too many criteria",
+        "SORT hat zu viele Kriterien",
+        "SORT a trop de critères",
+    ),
+    (
+        "the message has too many annotations",
+        "die Nachricht hat zu viele Anmerkungen",
+        "le message a trop d'annotations",
+    ),
+    (
+        "the value of the annotation is too big",
+        "der Wert der Anmerkung ist zu groß",
+        "la valeur de l'annotation est trop grande",
+    ),
     (
         "that is too many messages for one command",
         "das sind zu viele Nachrichten für einen Befehl",

@@ -40,6 +40,8 @@ fn the_table_is_whole() {
     let mut seen = BTreeSet::new();
     for (english, german, french) in table::TEXTS {
         assert!(seen.insert(english), "{english:?} is there twice");
+        // Clients that chose no language get ASCII (RFC 3501 §9, `text`).
+        assert!(english.is_ascii(), "{english:?}");
         let holes = english.matches("{}").count();
         for text in [german, french] {
             assert_eq!(text.matches("{}").count(), holes, "{text:?}");
@@ -153,21 +155,35 @@ fn arguments(code: &str) -> &str {
     code
 }
 
+/// The string literals of some code, what is particular in them as `{}`.
 fn literals(code: &str) -> Vec<String> {
-    let quoted = code.split('"').skip(1).step_by(2);
-    let text = |literal: &str| {
-        let mut out = String::new();
-        for (n, piece) in literal.split('{').enumerate() {
-            if n == 0 {
-                out.push_str(piece);
-            } else {
-                out.push_str("{}");
-                out.push_str(piece.split_once('}').map_or("", |(_, rest)| rest));
+    let mut found = Vec::new();
+    let mut chars = code.chars();
+    while chars.any(|c| c == '"') {
+        let mut text = String::new();
+        while let Some(c) = chars.next() {
+            match c {
+                '"' => break,
+                '\\' => match chars.next() {
+                    // The line goes on in the next.
+                    Some('\n') => {
+                        let rest = chars.as_str().trim_start();
+                        chars = rest.chars();
+                    }
+                    Some(escaped) => text.push(escaped),
+                    None => break,
+                },
+                '{' => {
+                    text.push_str("{}");
+                    chars.find(|c| *c == '}');
+                }
+                c => text.push(c),
             }
         }
-        out
-    };
-    quoted.map(text).filter(|text| !text.is_empty()).collect()
+        found.push(text);
+    }
+    found.retain(|text| !text.is_empty());
+    found
 }
 
 #[test]
