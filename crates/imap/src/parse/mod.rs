@@ -211,6 +211,29 @@ const COMMANDS: &[(&str, Where, Rule)] = &[
     ("UID", Where::Selected, |p| p.uid()),
 ];
 
+/// The UID form of commands, by the name behind `UID`.
+const UID_COMMANDS: &[(&str, Rule)] = &[
+    ("COPY", |p| p.copy(true)),
+    ("MOVE", |p| p.move_(true)),
+    ("FETCH", |p| p.fetch(true)),
+    ("SEARCH", |p| p.search(true)),
+    ("SORT", |p| p.sort(true)),
+    ("THREAD", |p| p.thread(true)),
+    ("STORE", |p| p.store(true)),
+    ("REPLACE", |p| p.replace(true)),
+    ("EXPUNGE", |p| p.uid_expunge()),
+];
+
+/// The names of all commands, `UID` before the UID forms.
+pub(crate) fn command_names() -> Vec<String> {
+    let plain = COMMANDS.iter().filter(|(name, ..)| *name != "UID");
+    let by_uid = UID_COMMANDS.iter().map(|(name, _)| format!("UID {name}"));
+    plain
+        .map(|(name, ..)| (*name).to_owned())
+        .chain(by_uid)
+        .collect()
+}
+
 /// Commands that name messages by sequence number, and have a UID form that does not.
 const BY_NUMBER: [&str; 8] = [
     "SEARCH", "FETCH", "STORE", "COPY", "MOVE", "REPLACE", "SORT", "THREAD",
@@ -311,29 +334,19 @@ impl<'a> Parser<'a> {
         self.sp()?;
         let unknown =
             self.wrong("COPY, MOVE, FETCH, SEARCH, SORT, STORE, THREAD, REPLACE or EXPUNGE");
-        let mut name = self
-            .cursor
-            .take_while(|octet| octet.is_ascii_alphabetic())
-            .to_vec();
-        name.truncate(8);
-        name.make_ascii_uppercase();
-        match name.as_slice() {
-            b"COPY" => self.copy(true),
-            b"MOVE" => self.move_(true),
-            b"FETCH" => self.fetch(true),
-            b"SEARCH" => self.search(true),
-            b"SORT" => self.sort(true),
-            b"THREAD" => self.thread(true),
-            b"STORE" => self.store(true),
-            b"REPLACE" => self.replace(true),
-            b"EXPUNGE" => {
-                self.sp()?;
-                Ok(Command::Expunge {
-                    uids: Some(self.sequence_set()?),
-                })
-            }
-            _ => Err(unknown),
-        }
+        let name = self.cursor.take_while(|octet| octet.is_ascii_alphabetic());
+        let found = UID_COMMANDS
+            .iter()
+            .find(|(known, _)| known.as_bytes().eq_ignore_ascii_case(name));
+        let (_, rule) = found.ok_or(unknown)?;
+        rule(self)
+    }
+
+    fn uid_expunge(&mut self) -> Parsed<Command> {
+        self.sp()?;
+        Ok(Command::Expunge {
+            uids: Some(self.sequence_set()?),
+        })
     }
 
     /// ```text

@@ -17,6 +17,7 @@
 use wire::input::Line;
 use wire::sasl::Mechanism;
 
+use super::session::Enabled;
 use super::{Event, Session, State};
 use crate::parse::{self, Context, Literal, Stop};
 use crate::{Capability, Code, Command, Reply, Status, Untagged};
@@ -456,6 +457,8 @@ impl Session {
                 Capability::CondStore => &mut enabled.condstore,
                 Capability::QResync => &mut enabled.qresync,
                 Capability::UidOnly => &mut enabled.uid_only,
+                Capability::Metadata => &mut enabled.metadata,
+                Capability::MetadataServer => &mut enabled.metadata_server,
                 _ => continue,
             };
             if self.config.capabilities.contains(capability) && !*switch {
@@ -467,8 +470,11 @@ impl Session {
         self.enabled.condstore |= self.enabled.qresync;
         self.utf8 = self.enabled.rev2 || self.enabled.utf8_accept;
         self.untagged(&Untagged::Enabled(told.clone()));
-        if self.state == State::Selected && self.enabled.condstore && !before.condstore {
-            // RFC 7162 §3.1: the handler tells HIGHESTMODSEQ.
+        let condstore =
+            self.state == State::Selected && self.enabled.condstore && !before.condstore;
+        let annotations = |enabled: Enabled| (enabled.metadata, enabled.metadata_server);
+        if condstore || annotations(self.enabled) != annotations(before) {
+            // RFC 7162 §3.1: the handler tells HIGHESTMODSEQ; and it looks where annotations stand (RFC 5464 §4.1).
             self.open = Some(Open::Other { tag: tag.clone() });
             let command = Command::Enable(told);
             return Step::Event(Event::Command { tag, command });

@@ -21,5 +21,11 @@ pub fn search_criteria(text: &[u8], limits: &Limits) -> Option<crate::SearchKey>
     crate::parse::search_criteria(text, limits)
 }
 
+/// The names of all commands that a session knows, `UID` before the UID forms: a table that must have each of them can be
+/// held against it.
+pub fn command_names() -> Vec<String> {
+    crate::parse::command_names()
+}
+
 #[cfg(test)]
 mod tests;

@@ -54,6 +54,10 @@ pub struct Enabled {
     pub qresync: bool,
     /// No sequence numbers either way (RFC 9586).
     pub uid_only: bool,
+    /// Changes of annotations of mailboxes and of the server are told (RFC 5464 §4.1).
+    pub metadata: bool,
+    /// Those of the server alone.
+    pub metadata_server: bool,
 }
 
 /// The session of one connection.
@@ -410,6 +414,8 @@ impl Session {
             Capability::CondStore => self.enabled.condstore,
             Capability::QResync => self.enabled.qresync,
             Capability::UidOnly => self.enabled.uid_only,
+            Capability::Metadata => self.enabled.metadata,
+            Capability::MetadataServer => self.enabled.metadata_server,
             _ => false,
         }
     }

@@ -142,6 +142,10 @@ pub fn execute(store: &Store, request: Request) -> Result<Answer> {
                 .ok_or_else(|| {
                     Error::Invalid(format!("entry {entry:?}; it begins with /shared/"))
                 })?;
+            if !super::metadata::is_filter(&name, value.as_ref().map(String::as_bytes)) {
+                let text = "filters are searches as SEARCH takes them, with names without blanks and slashes";
+                return Err(Error::Invalid(text.to_owned()).into());
+            }
             store.write(move |tx| {
                 tx.set_annotation(
                     Annotated::Server,

@@ -10,7 +10,7 @@ use ::imap::Reply;
 
 use super::search::context;
 use super::selected::Expunges;
-use super::{Imap, Link, notify};
+use super::{Imap, Link, metadata_changes, notify};
 use crate::drive::{Gone, Wake};
 
 struct Waker(Arc<Wake>);
@@ -51,7 +51,7 @@ pub async fn begin(imap: &mut Imap, link: &mut Link) -> Result<(), Gone> {
         selected.sync(link, Expunges::Told).await?;
         context::tell(imap, link).await?;
     }
-    Ok(())
+    metadata_changes::tell(imap, link).await
 }
 
 /// Tells an idling client what changed.
@@ -65,6 +65,9 @@ pub async fn tell(imap: &mut Imap, link: &mut Link) -> Result<(), Gone> {
         selected.recheck(&imap.shared.db, link);
         selected.sync(link, Expunges::Told).await?;
         context::tell(imap, link).await?;
+    }
+    if link.session.is_idling() {
+        metadata_changes::tell(imap, link).await?;
     }
     Ok(())
 }
@@ -83,6 +86,7 @@ pub async fn end(imap: &mut Imap, link: &mut Link) -> Result<(), Gone> {
         selected.sync(link, Expunges::Told).await?;
         context::tell(imap, link).await?;
     }
+    metadata_changes::tell(imap, link).await?;
     link.session.complete(Reply::ok("idled"));
     Ok(())
 }

@@ -4,15 +4,19 @@
 //! (RFC 5464 §3.3) and set their private ones; shared ones take the right to write. Shared entries of the server are set
 //! by its administrator.
 
+use ::imap::server::{Limits, search_criteria};
 use ::imap::{Code, MetadataCommand, MetadataData, MetadataDepth, Reply, Status, Untagged};
 use ::store::{ANNOTATION_NAME, ANNOTATION_VALUE, AccountId, Annotated, Error, Rights, Snapshot};
 
 use super::access::{self, Found, Place};
 use super::error::Failure;
+use super::search::filter;
 use super::{Answer, Imap, Link};
 
 /// A name that neither is shared nor private.
 const NO_SUCH_ENTRY: Reply = Reply::bad("entries begin with /shared/ or /private/");
+/// RFC 5466 §3.2: a filter is a search that can be read, under a name that a search can have.
+const NO_FILTER: Reply = Reply::coded(Status::No, Code::Cannot, "that is no filter for searches");
 /// The server's shared entries are set from the command line.
 const READ_ONLY: Reply = Reply::coded(
     Status::No,
@@ -108,7 +112,7 @@ fn place(
 }
 
 /// RFC 5464 §3.3.
-fn may_annotate(rights: Rights) -> bool {
+pub fn may_annotate(rights: Rights) -> bool {
     let any = Rights::READ
         .with(Rights::SEEN)
         .with(Rights::WRITE)
@@ -206,6 +210,18 @@ pub fn listed(
     values(snapshot, user, Some(place), &known, MetadataDepth::Zero).map(Some)
 }
 
+/// Whether a value may stand in an entry of the server: in those of filters only what a search can name and read
+/// (RFC 5466 §3.2, §4).
+pub fn is_filter(inner: &str, value: Option<&[u8]>) -> bool {
+    let Some(name) = inner.strip_prefix(filter::VALUES) else {
+        return true;
+    };
+    let named = |octet: u8| !octet.is_ascii_control() && !b" (){%*\"\\]/".contains(&octet);
+    value.is_none_or(|value| {
+        name.bytes().all(named) && search_criteria(value, &Limits::default()).is_some()
+    })
+}
+
 /// SETMETADATA: all entries or none.
 async fn set(imap: &mut Imap, user: AccountId, name: String, entries: Vec<Entry>) -> Answer {
     for (entry, value) in &entries {
@@ -218,12 +234,18 @@ async fn set(imap: &mut Imap, user: AccountId, name: String, entries: Vec<Entry>
         if long || entry.len() > ANNOTATION_NAME {
             return Ok(TOO_BIG);
         }
+        let inner = scope(entry).map_or("", |(_, inner)| inner);
+        if name.is_empty() && !is_filter(inner, value.as_deref()) {
+            return Ok(NO_FILTER);
+        }
     }
+    let mine = entries.iter().map(|(entry, _)| entry.clone()).collect();
     let outcome = imap.shared.db.write(move |tx| {
         let place = match place(tx, user, &name)? {
             Ok(place) => place,
             Err(refusal) => return Ok(Err(refusal)),
         };
+        let whose = place.as_ref().map(|place| (place.owner, place.mailbox.id));
         // All or nothing (RFC 5464 §4.3): first every right, then every value.
         let shared = entries
             .iter()
@@ -241,12 +263,15 @@ async fn set(imap: &mut Imap, user: AccountId, name: String, entries: Vec<Entry>
                 tx.set_annotation(place, inner, value.as_deref())?;
             }
         }
-        Ok(Ok(()))
+        Ok(Ok(whose))
     });
     match outcome.await {
         Err(Error::Limit(_)) => Ok(TOO_MANY),
         outcome => {
-            outcome??;
+            let whose = outcome??;
+            if let Some(changes) = &mut imap.annotations {
+                changes.own(whose, mine);
+            }
             Ok(Reply::ok("annotations set"))
         }
     }

@@ -29,6 +29,7 @@ mod load;
 mod login;
 mod mailbox;
 mod metadata;
+mod metadata_changes;
 mod notify;
 mod objectid;
 mod pattern;
@@ -84,6 +85,8 @@ pub struct Imap {
     selected: Option<Box<Selected>>,
     /// What NOTIFY asked for.
     watch: Option<Box<notify::Watch>>,
+    /// Annotations whose changes ENABLE asked for.
+    annotations: Option<Box<metadata_changes::Changes>>,
     /// What APPEND has sent so far.
     arriving: append::Arriving,
     /// HIGHESTMODSEQ was told when the client showed that it knows mod-sequences (RFC 7162 §3.1).
@@ -107,6 +110,7 @@ pub async fn serve(connection: Connection, shared: Arc<Shared>, service: Service
         account: None,
         selected: None,
         watch: None,
+        annotations: None,
         arriving: append::Arriving::default(),
         condstore: false,
         collation: search::fold::Collation::default(),
@@ -208,7 +212,7 @@ impl Imap {
             Command::Noop | Command::Check => Ok(Reply::ok("completed")),
             Command::Select(command) => select::select(self, link, command).await,
             // The session has done it; HIGHESTMODSEQ is told before every command.
-            Command::Enable(_) => Ok(Reply::ok("ENABLE done")),
+            Command::Enable(_) => metadata_changes::begin(self, link).await,
             Command::Unauthenticate => Ok(unauthenticate::unauthenticate(self)),
             Command::Compress => Ok(Reply::ok("DEFLATE from here on")),
             Command::Create { mailbox, uses } => mailbox::create(self, link, mailbox, &uses).await,
@@ -314,6 +318,7 @@ impl Imap {
             selected.sync(link, after).await?;
             search::context::tell(self, link).await?;
         }
+        metadata_changes::tell(self, link).await?;
         if let Some(selected) = &self.selected {
             // RFC 7162 §3.2.7, RFC 6851 §4.4: what the client knows now.
             let modseq = removes

@@ -23,7 +23,7 @@ use ::store::{AccountId, Annotated, MailboxId, Rights, Snapshot, Subscription, V
 use super::access::Place;
 use super::list::Names;
 use super::selected::Expunges;
-use super::{Answer, Imap, Link, fetch, idle, search, status};
+use super::{Answer, Imap, Link, fetch, idle, metadata, search, status};
 use crate::drive::Gone;
 
 /// Most mailboxes watched: each change in an account is held against all of them.
@@ -48,8 +48,8 @@ pub struct Watch {
 
 /// Everything that can change, as one user sees it.
 #[derive(Default)]
-struct Picture {
-    names: BTreeMap<(AccountId, MailboxId), Place>,
+pub struct Picture {
+    pub names: BTreeMap<(AccountId, MailboxId), Place>,
     subscribed: BTreeSet<String>,
     /// Entries of mailboxes, and of the server under no mailbox, with what stands for their values.
     metadata: BTreeMap<Option<(AccountId, MailboxId)>, BTreeMap<String, u64>>,
@@ -58,7 +58,12 @@ struct Picture {
 }
 
 impl Picture {
-    fn read(snapshot: &Snapshot<'_>, user: AccountId, metadata: bool) -> ::store::Result<Picture> {
+    /// What is there now.
+    pub fn read(
+        snapshot: &Snapshot<'_>,
+        user: AccountId,
+        metadata: bool,
+    ) -> ::store::Result<Picture> {
         let names = Names::read(snapshot, user)?;
         let mut picture = Picture {
             subscribed: names.subscribed.clone(),
@@ -66,7 +71,8 @@ impl Picture {
         };
         for place in names.mailboxes.values() {
             let id = (place.owner, place.mailbox.id);
-            if metadata {
+            // RFC 5464 §3.3: of what may not be read it is not told either that it changed.
+            if metadata && metadata::may_annotate(place.rights) {
                 let shared = Annotated::Mailbox(id.0, id.1);
                 let private = Annotated::MailboxFor(id.0, id.1, user);
                 let entries = marks(snapshot, shared, private)?;
@@ -538,6 +544,45 @@ fn counts(
     }
 }
 
+/// Entries that were set, changed or removed, by their marks.
+fn changed_entries<'m>(
+    before: &'m BTreeMap<String, u64>,
+    now: &'m BTreeMap<String, u64>,
+) -> BTreeSet<&'m String> {
+    let new = now
+        .iter()
+        .filter(|(name, mark)| before.get(*name) != Some(mark))
+        .map(|(name, _)| name);
+    let gone = before.keys().filter(|name| !now.contains_key(*name));
+    new.chain(gone).collect()
+}
+
+/// What changed in annotations of mailboxes that could be seen before and still can, and in those of the server (under an
+/// empty name).
+pub fn annotations_changed(
+    told: &Picture,
+    now: &Picture,
+) -> Vec<(Option<(AccountId, MailboxId)>, String, Vec<String>)> {
+    let mut all = Vec::new();
+    for (id, marks) in &now.metadata {
+        let Some(before) = told.metadata.get(id) else {
+            continue;
+        };
+        let name = match id {
+            None => String::new(),
+            Some(id) => match now.names.get(id) {
+                Some(place) => place.name.clone(),
+                None => continue,
+            },
+        };
+        let changed = changed_entries(before, marks);
+        if !changed.is_empty() {
+            all.push((*id, name, changed.into_iter().cloned().collect()));
+        }
+    }
+    all
+}
+
 /// MailboxMetadataChange and ServerMetadataChange (RFC 5465 §5.6, §5.7).
 fn entries(watch: &Watch, user: AccountId, told: &Picture, now: &Picture, link: &mut Link) {
     let none = BTreeMap::new();
@@ -551,20 +596,17 @@ fn entries(watch: &Watch, user: AccountId, told: &Picture, now: &Picture, link: 
                 Some(place) => {
                     let event = |events: &NotifyEvents| events.metadata;
                     let wanted = watch.wants(user, place, &now.subscribed, event);
-                    (place.name.as_str(), wanted && told.names.contains_key(id))
+                    // RFC 5465 §5: all events take the rights to list and to read.
+                    let may = place.rights.contains(Rights::READ);
+                    (
+                        place.name.as_str(),
+                        wanted && may && told.metadata.contains_key(&Some(*id)),
+                    )
                 }
                 None => continue,
             },
         };
-        let before = told.metadata.get(id).unwrap_or(&none);
-        let mut changed: BTreeSet<&String> = BTreeSet::new();
-        changed.extend(
-            marks
-                .iter()
-                .filter(|(name, mark)| before.get(*name) != Some(mark))
-                .map(|(name, _)| name),
-        );
-        changed.extend(before.keys().filter(|name| !marks.contains_key(*name)));
+        let changed = changed_entries(told.metadata.get(id).unwrap_or(&none), marks);
         if !wanted || changed.is_empty() {
             continue;
         }

@@ -12,6 +12,7 @@ pub fn unauthenticate(imap: &mut Imap) -> Reply {
     imap.account = None;
     imap.selected = None;
     imap.watch = None;
+    imap.annotations = None;
     imap.exchange = None;
     imap.arriving = Arriving::default();
     imap.condstore = false;

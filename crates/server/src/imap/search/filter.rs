@@ -16,7 +16,7 @@ const DEPTH: usize = 8;
 const KEYS: usize = 10_000;
 
 /// Where filters are (RFC 5466 §3.2).
-const VALUES: &str = "/filters/values/";
+pub const VALUES: &str = "/filters/values/";
 
 /// The search with the filters put in.
 pub async fn expand(imap: &Imap, key: SearchKey) -> Result<SearchKey, Failure> {

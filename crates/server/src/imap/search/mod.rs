@@ -13,7 +13,7 @@ pub mod context;
 pub mod digest;
 pub mod envelope;
 pub mod eval;
-mod filter;
+pub mod filter;
 pub mod fold;
 pub mod fuzzy;
 pub mod index;
