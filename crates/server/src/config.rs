@@ -58,6 +58,8 @@ pub struct Config {
     pub pop3: Pop3Options,
     /// The language of answers that the administrator prefers; one of [`crate::language::TAGS`].
     pub language: &'static str,
+    /// What is done for clients that break the rules.
+    pub quirks: crate::quirks::Quirks,
     /// How mail from other servers is judged.
     pub reception: crate::judge::Options,
     /// How outgoing mail is tried.

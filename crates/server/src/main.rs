@@ -24,6 +24,7 @@ mod manage;
 mod pipeline;
 mod pop3;
 mod proxy;
+mod quirks;
 mod records;
 mod remote;
 mod reports;

@@ -369,7 +369,8 @@ impl Handler {
             .await;
         match body {
             Ok(Found::Body(body)) => {
-                link.session.inner.message(body);
+                let quirks = self.shared.config().quirks;
+                link.session.inner.message(quirks.pop3_message(body));
                 if let Some(open) = self.open.as_mut().filter(|_| whole) {
                     open.taken.insert(uid);
                 }

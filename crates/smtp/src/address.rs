@@ -121,23 +121,28 @@ impl ReversePath {
 }
 
 /// `Reverse-path = Path / "<>"`. Non-ASCII is let through: SMTPUTF8 stands behind the path and is checked there.
-pub(crate) fn reverse_path(cursor: &mut Cursor<'_>) -> Result<ReversePath, Error> {
+pub(crate) fn reverse_path(cursor: &mut Cursor<'_>, bare: bool) -> Result<ReversePath, Error> {
     if cursor.eat_ignore_case(b"<>") {
         return Ok(ReversePath::Null);
     }
-    path(cursor).map(ReversePath::Mailbox)
+    path(cursor, bare).map(ReversePath::Mailbox)
 }
 
 /// `"<Postmaster@" Domain ">" / "<Postmaster>" / Forward-path` (RFC 5321 §4.1.1.3).
-pub(crate) fn forward_path(cursor: &mut Cursor<'_>) -> Result<ForwardPath, Error> {
+pub(crate) fn forward_path(cursor: &mut Cursor<'_>, bare: bool) -> Result<ForwardPath, Error> {
     if cursor.eat_ignore_case(b"<postmaster>") {
         return Ok(ForwardPath::Postmaster);
     }
-    path(cursor).map(ForwardPath::Mailbox)
+    path(cursor, bare).map(ForwardPath::Mailbox)
 }
 
 /// `Path = "<" [ A-d-l ":" ] Mailbox ">"`, where the source route is dropped (RFC 5321 §4.1.2, Appendix C).
-fn path(cursor: &mut Cursor<'_>) -> Result<Mailbox, Error> {
+///
+/// With `bare` the brackets may be missing, and then there is no source route.
+fn path(cursor: &mut Cursor<'_>, bare: bool) -> Result<Mailbox, Error> {
+    if bare && cursor.peek() != Some(b'<') {
+        return mailbox(cursor);
+    }
     expect(cursor, b'<')?;
     if cursor.peek() == Some(b'@') {
         source_route(cursor)?;
@@ -448,7 +453,7 @@ mod tests {
     #[test]
     fn paths() {
         let reverse = |text: &str| {
-            reverse_path(&mut Cursor::new(text.as_bytes())).map(|path| path.to_string())
+            reverse_path(&mut Cursor::new(text.as_bytes()), false).map(|path| path.to_string())
         };
         assert_eq!(reverse("<>").as_deref(), Ok(""));
         assert_eq!(reverse("<a@b>").as_deref(), Ok("a@b"));
@@ -458,7 +463,7 @@ mod tests {
         assert!(reverse("<a@b").is_err());
         assert!(reverse("<@a:>").is_err());
         assert!(reverse("<postmaster>").is_err());
-        let forward = |text: &str| forward_path(&mut Cursor::new(text.as_bytes()));
+        let forward = |text: &str| forward_path(&mut Cursor::new(text.as_bytes()), false);
         assert_eq!(forward("<PostMaster>"), Ok(ForwardPath::Postmaster));
         assert!(forward("<>").is_err());
         assert_eq!(
@@ -478,7 +483,7 @@ mod tests {
         #[test]
         fn any_octets(octets in proptest::collection::vec(any::<u8>(), 0..60)) {
             let _ = Mailbox::parse(&octets, true);
-            let _ = forward_path(&mut Cursor::new(&octets));
+            let _ = forward_path(&mut Cursor::new(&octets), false);
         }
     }
 }

@@ -612,6 +612,7 @@ fn pair(rev2: bool) -> (Session, server::Session) {
         mechanisms_clear: vec![],
         capabilities,
         id: vec![],
+        quirks: crate::server::Quirks::default(),
         limits: server::Limits::default(),
     });
     let mut client = client();

@@ -339,6 +339,7 @@ mod tests {
     fn parse(text: &str) -> Option<Command> {
         let limits = Limits::default();
         let context = crate::parse::Context {
+            quirks: crate::server::Quirks::STRICT,
             state: State::Selected,
             utf8: false,
             login: false,
@@ -461,6 +462,7 @@ mod tests {
         );
         let limits = Limits::default();
         let context = crate::parse::Context {
+            quirks: crate::server::Quirks::STRICT,
             state: State::Selected,
             utf8: false,
             login: false,

@@ -123,7 +123,9 @@ impl Parser<'_> {
                     }
                     self.sp()?;
                     // IMAPClient (Python, to 4.1) sends a second space before a message without flags and date.
-                    self.cursor.eat(b' ');
+                    if self.context.quirks.append_space {
+                        self.cursor.eat(b' ');
+                    }
                     self.append_message(&mut outline)?;
                 }
                 Within::Utf8 { catenate } => {

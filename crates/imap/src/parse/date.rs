@@ -41,7 +41,9 @@ impl Parser<'_> {
     pub(super) fn date_time(&mut self) -> Parsed<DateTime> {
         let error = self.wrong("a date and time like \"01-Feb-2026 03:04:05 +0600\"");
         self.cursor.expect(b'"', "a date and time in quotes")?;
-        let day = if self.cursor.eat(b' ') {
+        // A kindness: iOS, Android Outlook and others leave the space out.
+        let short = self.context.quirks.append_day && self.cursor.rest().get(1) == Some(&b'-');
+        let day = if self.cursor.eat(b' ') || short {
             self.digits(1)?
         } else {
             self.digits(2)?

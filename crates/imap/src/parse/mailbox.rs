@@ -19,6 +19,11 @@ impl Parser<'_> {
     pub(super) fn mailbox(&mut self) -> Parsed<MailboxName> {
         let name = self.astring("a mailbox name")?;
         let name = self.decode_name(&name)?;
+        // As a kindness it is passed on, and nobody minds it.
+        if name.ends_with(MailboxName::DELIMITER) && !self.context.quirks.trailing_separator {
+            let reply = Reply::no("no mailbox's name ends in a separator");
+            return Err(Stop::Refused(reply.with(Code::NonExistent)));
+        }
         MailboxName::new(&name).map_err(no_name)
     }
 

@@ -45,7 +45,7 @@ pub(crate) use base::{is_astring_char, is_atom_char};
 
 pub(crate) use append::{Outline, fill};
 
-use crate::server::{Enabled, Limits, State};
+use crate::server::{Enabled, Limits, Quirks, State};
 use crate::{AclCommand, Command, QuotaCommand, Reply};
 
 /// What a parser knows besides the text.
@@ -59,6 +59,8 @@ pub(crate) struct Context<'a> {
     pub login: bool,
     /// What the client enabled.
     pub enabled: Enabled,
+    /// What is taken beyond the grammar.
+    pub quirks: Quirks,
     /// Limits.
     pub limits: &'a Limits,
 }
@@ -280,6 +282,7 @@ pub(crate) fn search_criteria(text: &[u8], limits: &Limits) -> Option<crate::Sea
         utf8: true,
         login: false,
         enabled: Enabled::default(),
+        quirks: Quirks::STRICT,
         limits,
     };
     let mut parser = Parser {
@@ -380,6 +383,7 @@ pub(crate) fn url_section(text: &str) -> Option<crate::Section> {
             utf8: true,
             login: false,
             enabled: Enabled::default(),
+            quirks: Quirks::STRICT,
             limits: &limits,
         },
     };

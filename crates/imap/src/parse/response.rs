@@ -50,6 +50,7 @@ pub(crate) fn response(text: &[u8], utf8: bool) -> Option<Response> {
         utf8,
         login: true,
         enabled: Enabled::default(),
+        quirks: crate::server::Quirks::default(),
         limits: &limits,
     };
     let mut parser = Parser {

@@ -18,6 +18,7 @@ fn parse_in(state: State, utf8: bool, text: &[u8]) -> Result<Command, Stop> {
         utf8,
         login: true,
         enabled: Enabled::default(),
+        quirks: crate::server::Quirks::default(),
         limits: &limits,
     };
     let (tag, _, parsed) = command(text, context);
@@ -299,6 +300,7 @@ fn login_in_clear_is_refused_before_its_arguments() {
         utf8: false,
         login: false,
         enabled: Enabled::default(),
+        quirks: crate::server::Quirks::default(),
         limits: &limits,
     };
     for text in [&b"a LOGIN {4}"[..], b"a LOGIN", b"a LOGIN user pass"] {
@@ -772,6 +774,7 @@ fn append_of_parts_and_of_several() {
         utf8: false,
         login: false,
         enabled: Enabled::default(),
+        quirks: crate::server::Quirks::default(),
         limits: &limits,
     };
     let rest = |text: &[u8]| append_rest(text, context, (*outline).clone());
@@ -827,6 +830,7 @@ fn what_a_client_knows_of_a_mailbox() {
             utf8: false,
             login: false,
             enabled,
+            quirks: crate::server::Quirks::default(),
             limits: &limits,
         };
         match command(format!("a SELECT {text}").as_bytes(), context).2 {
@@ -1502,6 +1506,7 @@ fn a17_search_nests_without_recursion_and_within_bounds() {
         utf8: false,
         login: true,
         enabled: Enabled::default(),
+        quirks: crate::server::Quirks::default(),
         limits: &limits,
     };
     let parse = |text: String| command(format!("a SEARCH {text}").as_bytes(), context).2;

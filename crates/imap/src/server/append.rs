@@ -8,7 +8,7 @@
 //! Limits: [`super::Limits::append`] octets in a message, its parts together (RFC 4469 §4.2);
 //! [`super::Limits::messages`] messages; the text between two of them counts as a command of its own.
 
-use super::framing::{Framing, Open, Step, line_error, stop_reply};
+use super::framing::{Framing, Open, Step, kind_end, line_error, stop_reply};
 use super::{Event, Session};
 use crate::parse::{self, Context, Literal, Outline, Stop};
 use crate::{Append, Capability, Code, Command, Reply};
@@ -147,7 +147,7 @@ impl Session {
                 self.line_too_long();
                 return aborted;
             }
-            Line::Complete { text, bare_lf } => (text, bare_lf),
+            Line::Complete { text, bare_lf } => (kind_end(text, self.config.quirks), bare_lf),
         };
         let Some(mut appending) = self.appending.take() else {
             self.framing = Framing::Line;
@@ -162,6 +162,7 @@ impl Session {
             utf8: self.utf8,
             login: false,
             enabled: self.enabled,
+            quirks: self.config.quirks,
             limits: &self.config.limits,
         };
         let text: &[u8] = if first { line } else { &self.text };

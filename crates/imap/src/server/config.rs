@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use wire::sasl::Mechanism;
 
+use super::Quirks;
 use crate::Capability;
 
 /// What a session is told at its start.
@@ -26,6 +27,8 @@ pub struct Config {
     pub capabilities: Vec<Capability>,
     /// What ID tells of us: field and value (RFC 2971). Empty: NIL.
     pub id: Vec<(String, String)>,
+    /// What is taken from clients that break the grammar.
+    pub quirks: Quirks,
     /// Limits of this session.
     pub limits: Limits,
 }

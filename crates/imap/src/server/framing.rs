@@ -18,7 +18,7 @@ use wire::input::Line;
 use wire::sasl::Mechanism;
 
 use super::session::Enabled;
-use super::{Event, Session, State};
+use super::{Event, Quirks, Session, State};
 use crate::parse::{self, Context, Literal, Stop};
 use crate::{Capability, Code, Command, Reply, Status, Untagged};
 
@@ -117,12 +117,13 @@ impl Session {
             utf8: self.utf8,
             login: self.may_login(),
             enabled: self.enabled,
+            quirks: self.config.quirks,
             limits: &self.config.limits,
         };
         let (line, bare_lf) = match self.input.line(room) {
             Line::Incomplete => return Step::Starved,
             Line::TooLong => return self.line_too_long(),
-            Line::Complete { text, bare_lf } => (text, bare_lf),
+            Line::Complete { text, bare_lf } => (kind_end(text, context.quirks), bare_lf),
         };
         // The usual command is one line and is parsed where it lies.
         let first = self.text.is_empty();
@@ -332,6 +333,14 @@ impl Session {
     }
 
     fn read_idle(&mut self) -> Step {
+        if self.config.quirks.command_in_idle && self.has_command() {
+            // The line stays where it is, to be read as what it is.
+            let Framing::Idle { tag } = std::mem::replace(&mut self.framing, Framing::Line) else {
+                return Step::Again;
+            };
+            self.open = Some(Open::Idle { tag, broken: false });
+            return Step::Event(Event::IdleDone);
+        }
         let (done, trailing) = match self.input.line(self.config.limits.command_before_login) {
             Line::Incomplete => return Step::Starved,
             Line::TooLong => return self.line_too_long(),
@@ -348,6 +357,20 @@ impl Session {
         }
         self.open = Some(Open::Idle { tag, broken: !done });
         Step::Event(Event::IdleDone)
+    }
+
+    /// Whether a whole line is there that has a tag and something behind it.
+    fn has_command(&self) -> bool {
+        let octets = self.input.peek();
+        let line = memchr::memchr(b'\n', octets).and_then(|end| octets.get(..end));
+        let Some((tag, rest)) = line.and_then(|line| {
+            let space = memchr::memchr(b' ', line)?;
+            Some((line.get(..space)?, line.get(space..)?))
+        }) else {
+            return false;
+        };
+        let atoms = !tag.is_empty() && tag.iter().all(|octet| parse::is_astring_char(*octet));
+        atoms && rest.get(1).is_some_and(u8::is_ascii_alphabetic)
     }
 
     /// A complete command that is allowed in this state: answered here, or an event.
@@ -569,5 +592,13 @@ pub(super) fn stop_reply(stop: Stop, name: Option<&'static str>) -> Reply {
         Stop::Refused(reply) => reply,
         // Dealt with where they are understood.
         Stop::Literal(_) | Stop::Message(..) => Reply::bad("Unexpected literal"),
+    }
+}
+
+/// A line without the spaces that some clients send behind a command. Octets of literals are not in it.
+pub(super) fn kind_end(line: &[u8], quirks: Quirks) -> &[u8] {
+    match quirks.trailing_space && line.ends_with(b" ") {
+        true => line.trim_ascii_end(),
+        false => line,
     }
 }

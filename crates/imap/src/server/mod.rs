@@ -9,11 +9,13 @@ mod config;
 mod event;
 mod fetch;
 mod framing;
+mod quirks;
 mod session;
 
 pub use config::{Config, Limits};
 pub use event::Event;
 pub use fetch::Fetch;
+pub use quirks::Quirks;
 pub use session::{Enabled, Found, Session, State};
 
 /// Reads search keys that stand alone, as a filter has them (RFC 5466 §3.2); `None` for anything else.

@@ -8,6 +8,7 @@ mod imap;
 mod outbound;
 mod pop3;
 mod queue;
+mod quirks;
 mod reception;
 mod smtp;
 
@@ -33,6 +34,7 @@ const TOP: &[&str] = &[
     "imap",
     "pop3",
     "language",
+    "quirks",
     "reception",
     "queue",
     "dns",
@@ -75,6 +77,7 @@ pub(super) fn config(text: &str, file: &Path) -> Result<Config, Vec<Mistake>> {
     let imap = reader.imap(&top);
     let pop3 = reader.pop3(&top);
     let language = reader.language(&top);
+    let quirks = reader.quirks(&top);
     let reception = reader.reception(&top);
     let queue = reader.queue(&top);
     let dns = reader.dns(&top);
@@ -110,6 +113,7 @@ pub(super) fn config(text: &str, file: &Path) -> Result<Config, Vec<Mistake>> {
                 imap,
                 pop3,
                 language,
+                quirks,
                 reception,
                 queue,
                 dns,
@@ -602,6 +606,21 @@ mod tests {
                 "[imap]\nprogress_every = \"often\"",
                 "imap.progress_every",
                 "must be a time with its unit",
+            ),
+            (
+                "[quirks]\nimap_append_dya = true",
+                "quirks.imap_append_dya",
+                "did you mean quirks.imap_append_day?",
+            ),
+            (
+                "[quirks]\neudora = true",
+                "quirks.eudora",
+                "there are imap_append_day, imap_append_space",
+            ),
+            (
+                "[quirks]\npop3_no_nuls = 1",
+                "quirks.pop3_no_nuls",
+                "must be true or false",
             ),
             (
                 "[imap]\nmessage_limit = 0",

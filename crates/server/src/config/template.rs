@@ -116,6 +116,10 @@ deleted = "remove"
 # How long messages stay that a POP3 client has taken: "never" removes none, "30d" those taken 30 days ago, "0d" with QUIT.
 #expire = "never"
 
+[quirks]
+# Kindnesses towards clients that break the rules, by name: docs/quirks.md.
+#smtp_bare_address = true
+
 [reception]
 # What is done with mail from other servers: docs/judging.md. "obey" refuses what the policy of the author's domain
 # asks to refuse, and puts into Junk what it calls suspicious; "record" only writes down what was found.

@@ -34,6 +34,7 @@ pub async fn begin(imap: &mut Imap, link: &mut Link) -> Result<(), Gone> {
         return notify::tell(imap, link, Some(Expunges::Told), true).await;
     }
     if let Some(selected) = &mut imap.selected {
+        selected.tells_new = true;
         // First the subscription, then a look: nothing falls between.
         selected.idle_rights = (selected.user != selected.account).then(|| {
             let waker = Arc::new(Waker(Arc::clone(&link.wake)));

@@ -185,10 +185,11 @@ pub async fn lsub(
 ) -> Answer {
     let account = imap.account()?;
     let pattern = Pattern::new(pattern.after(reference).as_str());
-    let read = imap
-        .shared
-        .db
-        .read(move |snapshot| Ok(subscribed(&Names::read(snapshot, account)?, &pattern)));
+    let marks = imap.quirks.lsub_noselect;
+    let read = imap.shared.db.read(move |snapshot| {
+        let names = Names::read(snapshot, account)?;
+        Ok(subscribed(&names, &pattern, marks))
+    });
     for entry in read.await? {
         link.session.untagged(&Untagged::Lsub(entry));
         link.flush_if_full().await?;
@@ -196,7 +197,8 @@ pub async fn lsub(
     Ok(Reply::ok("listed"))
 }
 
-fn subscribed(names: &Names, pattern: &Pattern) -> Vec<ListEntry> {
+/// With `marks` a subscribed name that is no mailbox is `\Noselect` as well, which RFC 3501 has for levels alone.
+fn subscribed(names: &Names, pattern: &Pattern, marks: bool) -> Vec<ListEntry> {
     let mut entries = Vec::new();
     for name in with_levels(names.subscribed.iter().map(String::as_str)) {
         let subscribed = names.subscribed.contains(name);
@@ -207,7 +209,7 @@ fn subscribed(names: &Names, pattern: &Pattern) -> Vec<ListEntry> {
             continue;
         };
         let mut entry = ListEntry::new(written);
-        if !subscribed || !names.mailboxes.contains_key(name) {
+        if !subscribed || (marks && !names.mailboxes.contains_key(name)) {
             entry.attributes.push(MailboxAttribute::NoSelect);
         }
         entries.push(entry);

@@ -59,6 +59,7 @@ use ::store::AccountId;
 use crate::auth::{Exchange, Origin};
 use crate::config::{Every, ImapOptions, MessageLimit, Service};
 use crate::drive::{self, Connection, Gone, Handler, Next};
+use crate::quirks::Quirks;
 use crate::shared::Shared;
 use crate::stream::TlsInfo;
 use error::Failure;
@@ -97,6 +98,8 @@ pub struct Imap {
     progress: progress::Progress,
     /// On how many messages a command works.
     limit: limit::Limit,
+    /// What is done for clients that break the rules.
+    quirks: Quirks,
 }
 
 /// Serves one connection to its end.
@@ -116,6 +119,7 @@ pub async fn serve(connection: Connection, shared: Arc<Shared>, service: Service
         collation: search::fold::Collation::default(),
         progress: progress::Progress::new(options.imap.progress),
         limit: limit::Limit::new(options.imap.limit),
+        quirks: options.quirks,
     };
     drive::drive(connection, session, imap).await;
 }
@@ -138,6 +142,7 @@ fn config(shared: &Shared, connection: &Connection) -> Config {
             ("name".to_owned(), "Waxwing".to_owned()),
             ("version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
         ],
+        quirks: config.quirks.imap,
         limits: Limits {
             append: config.limits.message_size,
             ..Limits::default()
@@ -283,6 +288,11 @@ impl Imap {
         }
         let before = Expunges::before(&command);
         let quiet = self.watch.is_some() && notify::changes(&command);
+        let tells_new = !self.quirks.delay_new_mail
+            || matches!(command, Command::Noop | Command::Check | Command::Select(_));
+        if let Some(selected) = &mut self.selected {
+            selected.tells_new = tells_new;
+        }
         if self.watch.is_some() {
             if let Some(before) = before {
                 notify::tell_selected(self, link, Some(before), true).await?;

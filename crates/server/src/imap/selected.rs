@@ -113,6 +113,8 @@ pub struct Selected {
     pub idle: Option<Subscription>,
     /// Wakes it when its rights may have changed.
     pub idle_rights: Option<Subscription>,
+    /// Whether new messages may be told now.
+    pub tells_new: bool,
     /// Results whose changes the client is told.
     pub contexts: Contexts,
     /// Whether changes of annotations are told.
@@ -139,6 +141,7 @@ impl Selected {
             known_modseq,
             saved: Vec::new(),
             idle: None,
+            tells_new: true,
             contexts: Contexts::default(),
             idle_rights: None,
             annotations: annotate::Telling::default(),
@@ -299,6 +302,10 @@ impl Selected {
         let mut diff = ViewSnapshot::diff(&self.told, &next);
         if expunges == Expunges::Kept && !diff.expunged.is_empty() {
             next = ViewSnapshot::keeping_expunged(&self.told, &newest);
+            diff = ViewSnapshot::diff(&self.told, &next);
+        }
+        if !self.tells_new && diff.new.is_some() {
+            next = ViewSnapshot::keeping_new(&self.told, &next);
             diff = ViewSnapshot::diff(&self.told, &next);
         }
         if next.len() == newest.len() {

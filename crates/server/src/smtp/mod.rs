@@ -83,6 +83,7 @@ fn config(connection: &Connection, shared: &Shared, service: Service) -> Config 
         // Submission clients are many and old; strangers have to keep to the protocol.
         strict_pipelining: kind == Kind::Reception,
         extensions: extensions::offered(kind, &config, &connection.peer, shared.timestamp()),
+        quirks: config.quirks.smtp,
         limits: Limits {
             message: config.limits.message_size,
             recipients: config.limits.recipients,

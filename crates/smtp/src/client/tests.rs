@@ -309,6 +309,7 @@ fn client_and_server_understand_each_other() {
             mechanisms: vec![],
             mechanisms_clear: vec![],
             strict_pipelining: true,
+            quirks: server::Quirks::default(),
             limits: server::Limits::default(),
         });
         let mut client = Session::new(config(lmtp));

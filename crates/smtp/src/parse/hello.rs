@@ -1,6 +1,7 @@
 //! `EHLO`, `HELO` and `LHLO`.
 
 use super::Error;
+use crate::server::Quirks;
 use wire::cursor::Cursor;
 
 /// Octets of the name a client gives itself (RFC 5321 §4.5.3.1.2).
@@ -10,14 +11,28 @@ const LIMIT: usize = 255;
 ///
 /// Only what can stand in a trace field as it is: letters, digits and `.-_:[]`. A kindness beyond the grammar is the
 /// underscore, in which the host names of Windows machines are rich. The name is not verified (RFC 5321 §4.1.4).
-pub(super) fn name<'a>(cursor: &mut Cursor<'a>) -> Result<&'a str, Error> {
-    let name =
-        cursor.take_while(|octet| octet.is_ascii_alphanumeric() || b".-_:[]".contains(&octet));
+pub(super) fn name<'a>(cursor: &mut Cursor<'a>, quirks: Quirks) -> Result<&'a str, Error> {
+    let name = cursor.take_while(|octet| {
+        octet.is_ascii_alphanumeric()
+            || b".-:[]".contains(&octet)
+            || (octet == b'_' && quirks.helo_underscore)
+    });
     if name.is_empty() || name.len() > LIMIT || !cursor.rest().is_empty() {
         return Err(Error::Arguments);
     }
     std::str::from_utf8(name).map_err(|_| Error::Arguments)
 }
+
+/// The same of HELO, which some devices send alone.
+pub(super) fn helo<'a>(cursor: &mut Cursor<'a>, quirks: Quirks) -> Result<&'a str, Error> {
+    if quirks.empty_helo && cursor.rest().is_empty() {
+        return Ok(NAMELESS);
+    }
+    name(cursor, quirks)
+}
+
+/// What stands for the name of a client that has none.
+const NAMELESS: &str = "unknown";
 
 #[cfg(test)]
 mod tests {

@@ -3,17 +3,20 @@
 use super::{Command, Error};
 use crate::address;
 use crate::parameters;
+use crate::server::Quirks;
 use wire::cursor::Cursor;
 
 /// `mail = "MAIL FROM:" Reverse-path [SP Mail-parameters]`.
 ///
-/// A kindness: spaces behind the colon, which scripts and network appliances send.
-pub(super) fn mail<'a>(cursor: &mut Cursor<'a>) -> Result<Command<'a>, Error> {
+/// Kindnesses: spaces behind the colon, which scripts and network appliances send, and no angle brackets.
+pub(super) fn mail<'a>(cursor: &mut Cursor<'a>, quirks: Quirks) -> Result<Command<'a>, Error> {
     if !cursor.eat_ignore_case(b"FROM:") {
         return Err(Error::Arguments);
     }
-    cursor.take_while(|octet| octet == b' ');
-    let from = address::reverse_path(cursor).map_err(Error::Sender)?;
+    if quirks.space_after_colon {
+        cursor.take_while(|octet| octet == b' ');
+    }
+    let from = address::reverse_path(cursor, quirks.bare_address).map_err(Error::Sender)?;
     let parameters = parameters::Mail::parse(cursor)?;
     if from.mailbox().is_some_and(|mailbox| mailbox.needs_utf8()) && !parameters.smtputf8 {
         return Err(Error::Utf8);
@@ -23,9 +26,10 @@ pub(super) fn mail<'a>(cursor: &mut Cursor<'a>) -> Result<Command<'a>, Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Command, Error, command};
+    use super::super::{Command, Error, command, command_with};
     use crate::address;
     use crate::parameters::{Body, Hold, Mail, Return};
+    use crate::server::Quirks;
 
     fn parsed(line: &str) -> Result<(String, Mail), Error> {
         match command(line.as_bytes())? {
@@ -82,6 +86,50 @@ mod tests {
         let longest = "a".repeat(94);
         assert!(parsed(&format!("MAIL FROM:<> ENVID={longest}")).is_ok());
         assert!(parsed(&format!("MAIL FROM:<> ENVID={longest}a")).is_err());
+    }
+
+    #[test]
+    fn kindnesses_have_switches() {
+        let strict = Quirks::STRICT;
+        let with = |line: &str, quirks| match command_with(line.as_bytes(), quirks) {
+            Ok(Command::Mail { from, parameters }) => Ok((from.to_string(), parameters.size)),
+            Ok(other) => panic!("{other:?}"),
+            Err(error) => Err(error),
+        };
+        let sender = |offset| Err(Error::Sender(address::Error::Unexpected(offset)));
+        assert_eq!(with("MAIL FROM: <a@b>", strict), sender(10));
+        let bare = Quirks {
+            bare_address: true,
+            ..Quirks::default()
+        };
+        for line in ["MAIL FROM:a@b SIZE=5", "MAIL FROM: a@b  SIZE=5"] {
+            let expected = match line.contains("  ") {
+                true => Err(Error::Arguments),
+                false => Ok(("a@b".to_owned(), Some(5))),
+            };
+            assert_eq!(with(line, bare), expected, "{line}");
+        }
+        assert_eq!(with("MAIL FROM:<>", bare), Ok((String::new(), None)));
+        // No route, no second address, nothing that is no address.
+        for line in [
+            "MAIL FROM:@r:a@b",
+            "MAIL FROM:a@b,c@d",
+            "MAIL FROM:",
+            "MAIL FROM:a",
+        ] {
+            assert!(with(line, bare).is_err(), "{line}");
+        }
+        assert_eq!(command_with(b"HELO", strict), Err(Error::Arguments));
+        assert_eq!(command_with(b"HELO a_b", strict), Err(Error::Arguments));
+        let nameless = Quirks {
+            empty_helo: true,
+            ..strict
+        };
+        assert_eq!(
+            command_with(b"HELO", nameless),
+            Ok(Command::Helo("unknown"))
+        );
+        assert_eq!(command_with(b"EHLO", nameless), Err(Error::Arguments));
     }
 
     #[test]

@@ -16,6 +16,7 @@ mod xclient;
 use crate::address::{self, ForwardPath, ReversePath};
 use crate::parameters;
 use crate::reply::{self, Reply};
+use crate::server::Quirks;
 use wire::cursor::Cursor;
 
 pub use xclient::{Client, Told};
@@ -120,8 +121,14 @@ const FOREIGN_VERBS: [&[u8]; 10] = [
 /// Verbs of SMTP that are not offered: EXPN would tell who is here, the others are obsolete (RFC 5321 Appendix F).
 const UNOFFERED_VERBS: [&[u8]; 4] = [b"TURN", b"SEND", b"SOML", b"SAML"];
 
-/// Parses one command line.
+/// Parses one command line as most servers do.
+#[cfg(test)]
 pub(crate) fn command(line: &[u8]) -> Result<Command<'_>, Error> {
+    command_with(line, Quirks::default())
+}
+
+/// Parses one command line.
+pub(crate) fn command_with(line: &[u8], quirks: Quirks) -> Result<Command<'_>, Error> {
     if line
         .iter()
         .any(|&octet| (octet < b' ' && octet != b'\t') || octet == 0x7f)
@@ -135,11 +142,11 @@ pub(crate) fn command(line: &[u8]) -> Result<Command<'_>, Error> {
     cursor.eat(b' ');
     let verb = verb.to_ascii_uppercase();
     match verb.as_slice() {
-        b"EHLO" => hello::name(&mut cursor).map(Command::Ehlo),
-        b"HELO" => hello::name(&mut cursor).map(Command::Helo),
-        b"LHLO" => hello::name(&mut cursor).map(Command::Lhlo),
-        b"MAIL" => mail::mail(&mut cursor),
-        b"RCPT" => rcpt::rcpt(&mut cursor),
+        b"EHLO" => hello::name(&mut cursor, quirks).map(Command::Ehlo),
+        b"HELO" => hello::helo(&mut cursor, quirks).map(Command::Helo),
+        b"LHLO" => hello::name(&mut cursor, quirks).map(Command::Lhlo),
+        b"MAIL" => mail::mail(&mut cursor, quirks),
+        b"RCPT" => rcpt::rcpt(&mut cursor, quirks),
         b"DATA" => bare(&cursor, Command::Data),
         b"BDAT" => data::bdat(&mut cursor),
         b"BURL" => burl::burl(&mut cursor),

@@ -3,17 +3,20 @@
 use super::{Command, Error};
 use crate::address;
 use crate::parameters;
+use crate::server::Quirks;
 use wire::cursor::Cursor;
 
 /// `rcpt = "RCPT TO:" ( "<Postmaster@" Domain ">" / "<Postmaster>" / Forward-path ) [SP Rcpt-parameters]`.
 ///
 /// The same kindness as in `MAIL`. Whether SMTPUTF8 was asked for is known to the transaction only.
-pub(super) fn rcpt<'a>(cursor: &mut Cursor<'a>) -> Result<Command<'a>, Error> {
+pub(super) fn rcpt<'a>(cursor: &mut Cursor<'a>, quirks: Quirks) -> Result<Command<'a>, Error> {
     if !cursor.eat_ignore_case(b"TO:") {
         return Err(Error::Arguments);
     }
-    cursor.take_while(|octet| octet == b' ');
-    let to = address::forward_path(cursor).map_err(Error::Recipient)?;
+    if quirks.space_after_colon {
+        cursor.take_while(|octet| octet == b' ');
+    }
+    let to = address::forward_path(cursor, quirks.bare_address).map_err(Error::Recipient)?;
     let parameters = parameters::Recipient::parse(cursor)?;
     Ok(Command::Rcpt { to, parameters })
 }

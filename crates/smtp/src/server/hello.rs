@@ -68,6 +68,9 @@ impl Session {
                 .collect();
             if !mechanisms.is_empty() && !self.authenticated {
                 lines.push(format!("AUTH {}", mechanisms.join(" ")));
+                if self.config.quirks.auth_equals {
+                    lines.push(format!("AUTH={}", mechanisms.join(" ")));
+                }
             }
         }
         Reply::plain(250, "").with_text(lines.join("\n"))

@@ -17,6 +17,7 @@ mod data;
 mod extensions;
 mod hello;
 mod mail;
+mod quirks;
 mod rcpt;
 mod xclient;
 
@@ -32,6 +33,7 @@ use wire::output::Output;
 use wire::sasl::Mechanism;
 
 pub use extensions::{Extensions, FutureRelease};
+pub use quirks::Quirks;
 
 /// Whom a listener serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -64,6 +66,8 @@ pub struct Config {
     pub strict_pipelining: bool,
     /// What is offered beyond what every session has.
     pub extensions: Extensions,
+    /// What is taken from clients that break the grammar.
+    pub quirks: Quirks,
     /// Limits of this session.
     pub limits: Limits,
 }
@@ -450,7 +454,7 @@ impl Session {
             Err(reply) if burl => return self.fail_message(reply),
             Err(reply) => return self.refuse(reply),
         };
-        match parse::command(&line) {
+        match parse::command_with(&line, self.config.quirks) {
             Ok(command) => self.dispatch(command),
             Err(error) => self.no_command(error),
         }

@@ -28,6 +28,7 @@ pub(super) fn config(kind: Kind) -> Config {
         mechanisms: vec![Mechanism::Plain, Mechanism::Login],
         mechanisms_clear: vec![Mechanism::Plain],
         strict_pipelining: false,
+        quirks: Quirks::default(),
         limits: Limits {
             message: 1_000,
             recipients: 3,

@@ -119,6 +119,19 @@ pub(crate) fn diff(old: &ViewSnapshot, new: &ViewSnapshot) -> Diff {
     diff
 }
 
+/// See [`ViewSnapshot::keeping_new`].
+pub(crate) fn keeping_new(old: &Arc<ViewSnapshot>, new: &Arc<ViewSnapshot>) -> Arc<ViewSnapshot> {
+    let last = old.head.uid_next;
+    if new.count_below(last) == new.length {
+        return new.clone();
+    }
+    let mut head = new.head.clone();
+    head.uid_next = last;
+    let known = new.iter().map(|(_, entry)| entry);
+    let known = known.take_while(|entry| entry.uid < last);
+    Arc::new(ViewSnapshot::new(head, known))
+}
+
 /// See [`ViewSnapshot::keeping_expunged`].
 pub(crate) fn keeping_expunged(
     old: &Arc<ViewSnapshot>,

@@ -298,6 +298,10 @@ impl ViewSnapshot {
     pub fn keeping_expunged(old: &Arc<ViewSnapshot>, new: &Arc<ViewSnapshot>) -> Arc<ViewSnapshot> {
         diff::keeping_expunged(old, new)
     }
+    /// The picture of a session that is not to be told of new messages yet: `new` up to the last message of `old`.
+    pub fn keeping_new(old: &Arc<ViewSnapshot>, new: &Arc<ViewSnapshot>) -> Arc<ViewSnapshot> {
+        diff::keeping_new(old, new)
+    }
 }
 
 /// The difference between two pictures.

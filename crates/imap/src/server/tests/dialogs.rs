@@ -33,7 +33,7 @@ fn capabilities_follow_the_state() {
         ),
         "{text}"
     );
-    assert!(!text.contains("AUTH=") && !text.contains("SASL-IR"));
+    assert!(!text.contains(" AUTH=") && !text.contains("SASL-IR"));
 }
 
 #[test]
@@ -369,6 +369,27 @@ fn idle() {
         output(&mut session),
         "a OK done\r\n* 3 EXISTS\r\n* 0 RECENT\r\nb OK done\r\n"
     );
+    // A command in place of DONE ends it, anything else is an error.
+    feed(&mut session, b"c IDLE\r\nd NOOP\r\n");
+    assert_eq!(
+        output(&mut session),
+        "+ idling\r\nc OK done\r\n* 3 EXISTS\r\n* 0 RECENT\r\nd OK done\r\n"
+    );
+    for nonsense in ["FINISHED", "f  x", "f 1", "(f) NOOP", " NOOP", "DONE now"] {
+        feed(
+            &mut session,
+            format!("e IDLE\r\n{nonsense}\r\ng NOOP\r\n").as_bytes(),
+        );
+        let answers = output(&mut session);
+        let broken = !nonsense.starts_with("DONE ");
+        assert_eq!(
+            answers.contains("e BAD IDLE: expected DONE"),
+            broken,
+            "{answers}"
+        );
+        assert!(answers.ends_with("g OK done\r\n"), "{answers}");
+    }
+    session.config.quirks = crate::server::Quirks::STRICT;
     feed(&mut session, b"c IDLE\r\nd NOOP\r\ne NOOP\r\n");
     assert_eq!(
         output(&mut session),

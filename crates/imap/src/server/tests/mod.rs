@@ -18,6 +18,7 @@ pub(super) fn config() -> Config {
         mechanisms_clear: vec![],
         capabilities: Config::all_capabilities(),
         id: vec![("name".to_owned(), "Waxwing".to_owned())],
+        quirks: crate::server::Quirks::default(),
         limits: Limits::default(),
     }
 }
