@@ -35,7 +35,8 @@ def settings(site, account, folder):
 
 def terminal(command, environment, answers=None, steps=(), seconds=90):
     """Runs a command on a terminal of its own until it ends. Gives each answer whenever its question is asked, and types
-    what the steps say once each, in their order, when what they wait for is shown."""
+    what the steps say once each, in their order, when what they wait for is shown. It waits until the program is silent:
+    some throw away what was typed before they began to listen."""
     pid, line = pty.fork()
     if pid == 0:
         os.environ.update({"TERM": "xterm", "LINES": "40", "COLUMNS": "100", **environment})
@@ -43,7 +44,7 @@ def terminal(command, environment, answers=None, steps=(), seconds=90):
     seen, answered, until, steps = b"", 0, time.monotonic() + seconds, list(steps)
     try:
         while time.monotonic() < until:
-            if select.select([line], [], [], 0.5)[0]:
+            if select.select([line], [], [], 0.2)[0]:
                 try:
                     chunk = os.read(line, 65536)
                 except OSError:
@@ -51,13 +52,14 @@ def terminal(command, environment, answers=None, steps=(), seconds=90):
                 if not chunk:
                     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), seen
                 seen += chunk
-                shown = read(seen[answered:])
-                given = [answer for question, answer in (answers or {}).items() if question in shown]
-                if not given and steps and steps[0][0] in shown:
-                    given = [steps.pop(0)[1]]
-                for answer in given:
-                    answered = len(seen)
-                    os.write(line, answer.encode())
+                continue
+            shown = read(seen[answered:])
+            given = [answer for question, answer in (answers or {}).items() if question in shown]
+            if not given and steps and steps[0][0] in shown:
+                given = [steps.pop(0)[1]]
+            for answer in given:
+                answered = len(seen)
+                os.write(line, answer.encode())
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
         raise Failure(f"{command[0]} did not end{f', it waits for {steps[0][0]}' if steps else ''}: …{read(seen)[-600:]!r}")
