@@ -66,6 +66,8 @@ struct Everywhere {
     command: Option<Pattern>,
     ours: Option<Pattern>,
     theirs: Option<Pattern>,
+    /// The texts of both patterns, for the page.
+    lines: (Vec<String>, Vec<String>),
     ground: Ground,
     text: String,
     used: AtomicBool,
@@ -125,6 +127,12 @@ impl Differences {
             }
         }
         Ok(read)
+    }
+
+    /// What differs everywhere: ours, theirs, why.
+    pub fn everywhere(&self) -> impl Iterator<Item = (&[String], &[String], &Ground)> {
+        let rules = self.everywhere.iter();
+        rules.map(|r| (r.lines.0.as_slice(), r.lines.1.as_slice(), &r.ground))
     }
 
     /// Whether the dialog ends behind this command.
@@ -365,6 +373,10 @@ fn everywhere(item: &Table) -> Result<Everywhere, String> {
         command: pattern("command")?,
         ours: pattern("ours")?,
         theirs: pattern("theirs")?,
+        lines: (
+            text(item, "ours")?.into_iter().collect(),
+            text(item, "theirs")?.into_iter().collect(),
+        ),
         ground: ground(item)?,
         text: item.to_string(),
         used: AtomicBool::new(false),

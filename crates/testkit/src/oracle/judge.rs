@@ -11,6 +11,7 @@
 //!   (RFC 9051 §7: each says by itself what it is about);
 //! - UID and MODSEQ beside the FETCH items that were asked for (RFC 7162 §3.2.4);
 //! - the case of media types and parameters in BODYSTRUCTURE (RFC 2045 §5.1);
+//! - an untagged OK that only tells people something (RFC 9051 §7.1.1);
 //! - UID in FETCH responses to commands that do not ask for it (RFC 9051 §7.5.2);
 //! - the order in which EXPUNGE removes the same messages;
 //! - `\Recent` in a list of flags (RFC 3501 §2.3.2; RFC 9051 §E has removed it);
@@ -142,6 +143,16 @@ impl Said {
         }
     }
 
+    /// `* OK` that only tells people something.
+    fn is_chatter(&self) -> bool {
+        match &self.tree {
+            Some(Response::Status { tag, word, code }) => {
+                tag == "*" && word == "OK" && code.is_none()
+            }
+            _ => false,
+        }
+    }
+
     /// The number and the items, where it is a FETCH response.
     fn fetch(&self) -> Option<(&Value, &[Value])> {
         match &self.tree {
@@ -173,7 +184,10 @@ pub fn judge(
     }
     let ours: Vec<String> = missing.into_iter().map(|e| e.text.clone()).collect();
     let unexpected = |said: &Said| {
-        !open || said.tag().is_some() || matches!(said.tree, None | Some(Response::Continue))
+        !said.is_chatter()
+            && (!open
+                || said.tag().is_some()
+                || matches!(said.tree, None | Some(Response::Continue)))
     };
     let rest = said.into_iter().flatten();
     Rest {

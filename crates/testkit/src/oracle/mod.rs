@@ -16,6 +16,7 @@
 pub mod dovecot;
 pub mod explain;
 pub mod judge;
+pub mod page;
 mod pop3;
 mod replay;
 pub mod value;

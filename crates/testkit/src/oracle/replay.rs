@@ -568,16 +568,14 @@ fn expectations(steps: &[&Step], source: &[String]) -> Result<Vec<Expected>, Str
                 while let Some(count) = announced(&bytes) {
                     let begin = bytes.len() + 2;
                     while bytes.len() < begin + count + usize::from(count == 0) {
-                        let Some(Step {
-                            action: Action::Expect(more),
-                            ..
-                        }) = rest.next()
+                        let next = rest.next();
+                        let Some((line, Action::Expect(more))) = next.map(|s| (s, &s.action))
                         else {
                             return Err(format!("line {}: the literal is cut short", step.line));
                         };
                         bytes.extend_from_slice(b"\r\n");
                         bytes.extend_from_slice(&more.source());
-                        name = format!("{name}\\r\\n{}", String::from_utf8_lossy(&more.source()));
+                        name = format!("{name}\\r\\n{}", text(line));
                     }
                 }
                 expected.push(Expected::line(name, &bytes)?);
