@@ -416,6 +416,38 @@ fn responses_of_other_servers() {
 }
 
 #[test]
+fn what_was_passed_over_is_told() {
+    let mut client = greeted();
+    let long = format!("* LIST () \"/\" &{}\r\n", "A".repeat(5000));
+    assert_eq!(
+        said(&mut client, &format!("* LIST () \"/\" \"R&D\"\r\n{long}")),
+        []
+    );
+    assert_eq!(
+        client.passed_over().as_deref(),
+        Some(&b"* LIST () \"/\" \"R&D\""[..])
+    );
+    assert_eq!(client.passed_over().map(|text| text.len()), Some(200));
+    assert_eq!(client.passed_over(), None);
+    said(&mut client, &"* XYZZY\r\n".repeat(1000));
+    assert_eq!(std::iter::from_fn(|| client.passed_over()).count(), 64);
+}
+
+/// RFC 9755 §3: after ENABLE names are UTF-8, as they are written.
+#[test]
+fn utf8_accept_changes_names() {
+    let mut client = greeted();
+    let listed = Untagged::List(ListEntry::new(name("Entw\u{fc}rfe")));
+    let before = said(&mut client, "* LIST () \"/\" Entw&APw-rfe\r\n");
+    assert_eq!(before, [Event::Untagged(Box::new(listed.clone()))]);
+    said(&mut client, "* ENABLED UTF8=ACCEPT\r\n");
+    let after = said(&mut client, "* LIST () \"/\" \"Entw\u{fc}rfe\"\r\n");
+    assert_eq!(after, [Event::Untagged(Box::new(listed))]);
+    client.send(&select("Entw\u{fc}rfe")).unwrap();
+    assert!(written(&mut client).contains("\"Entw\u{fc}rfe\""));
+}
+
+#[test]
 fn what_is_no_imap_ends_the_session() {
     for text in [
         "220 mail ESMTP\r\n",

@@ -33,6 +33,9 @@ const PAGE: usize = 1000;
 /// Octets of a header field with a Message-ID and what stands around it; the largest answer we ask for.
 const ANSWER: u64 = 1 << 20;
 
+/// Octets of the keywords of all messages in a mailbox there.
+const KEYWORDS: usize = 256 << 20;
+
 /// A mailbox of ours.
 #[derive(Debug, Clone)]
 struct Ours {
@@ -325,14 +328,18 @@ impl Run<'_> {
             ],
             modifiers: FetchModifiers::default(),
         };
-        let mut count = 0_usize;
+        let (mut count, mut octets) = (0_usize, 0_usize);
         self.imap
             .must(&command, |untagged| {
                 if let Untagged::Fetch { items, .. } = untagged
                     && let Some((key, date, theirs)) = read(items)
                 {
                     count = count.saturating_add(1);
-                    if count > MESSAGES {
+                    octets = theirs
+                        .keywords
+                        .iter()
+                        .fold(octets, |sum, name| sum.saturating_add(name.len()));
+                    if count > MESSAGES || octets > KEYWORDS {
                         return Err(Error::Hostile(format!(
                             "lists more than {MESSAGES} messages in a mailbox"
                         )));

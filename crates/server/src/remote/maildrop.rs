@@ -21,7 +21,7 @@ const UNIQUE_ID: usize = 250;
 const AHEAD: usize = 16;
 
 /// Remembered messages asked for at once.
-const PAGE: usize = 5000;
+const PAGE: usize = 1000;
 
 /// A message there.
 struct There {

@@ -233,13 +233,13 @@ pub(super) fn plan(
         let wanted = match (&own, special_use) {
             (Some(own), _) => own.clone(),
             // What is in no other mailbox is what somebody has archived.
-            (None, Some(SpecialUse::All)) => here
+            (None, _) if listed.is_view() => here
                 .iter()
                 .find(|here| here.special_use == Some(SpecialUse::Archive))
                 .map_or_else(|| "Archive".to_owned(), |here| here.name.clone()),
             (None, _) => translated(&listed, prefix),
         };
-        let shared = special_use == Some(SpecialUse::All);
+        let shared = listed.is_view();
         let mut name = wanted.clone();
         let mut number = 2_u32;
         while !shared && taken.contains(&name) {
@@ -249,8 +249,7 @@ pub(super) fn plan(
         taken.insert(name.clone());
         plans.push(Plan {
             name,
-            special_use: special_use
-                .filter(|special_use| free && *special_use != SpecialUse::All && !listed.is_view()),
+            special_use: special_use.filter(|_| free && !listed.is_view()),
             listed,
         });
     }
@@ -396,10 +395,7 @@ mod tests {
             "",
         );
         let names: Vec<&str> = all.iter().map(|(_, name)| name.as_str()).collect();
-        assert_eq!(
-            names,
-            ["INBOX", "Sent", "Work", "Archive", "[Gmail]/Starred"]
-        );
+        assert_eq!(names, ["INBOX", "Sent", "Work", "Archive", "Archive"]);
     }
 
     #[test]

@@ -17,10 +17,16 @@ use crate::remote::{Error, MESSAGES, dated};
 const BATCH_OCTETS: u64 = 32 << 20;
 
 /// Remembered messages asked for at once.
-const PAGE: usize = 5000;
+const PAGE: usize = 1000;
 
 /// Changes passed on at once.
 const CHANGES: usize = 500;
+
+/// Octets of different sets of keywords: people have a few of them.
+const KEYWORDS: usize = 16 << 20;
+
+/// Keywords of one message: a mailbox here has room for as many.
+const KEYWORDS_OF_MESSAGE: usize = 64;
 
 /// A message there. Keywords are kept once for all messages that have the same.
 #[derive(Debug, Clone, Copy)]
@@ -38,6 +44,8 @@ struct Listing {
     /// Each set of keywords, sorted.
     keywords: Vec<Vec<String>>,
     places: HashMap<Vec<String>, usize>,
+    /// Octets of them.
+    octets: usize,
 }
 
 impl Listing {
@@ -64,6 +72,14 @@ impl Listing {
         let place = match self.places.get(&keywords) {
             Some(place) => *place,
             None => {
+                self.octets = keywords
+                    .iter()
+                    .fold(self.octets, |sum, name| sum.saturating_add(name.len()));
+                if self.octets > KEYWORDS {
+                    return Err(Error::Hostile(
+                        "has more keywords than people could have set".to_owned(),
+                    ));
+                }
                 let place = self.keywords.len();
                 self.keywords.push(keywords.clone());
                 self.places.insert(keywords, place);
@@ -119,6 +135,7 @@ pub(in crate::remote) fn ours(flags: &[Flag]) -> (Flags, Vec<String>) {
     }
     keywords.sort_unstable();
     keywords.dedup_by(|a, b| a.eq_ignore_ascii_case(b));
+    keywords.truncate(KEYWORDS_OF_MESSAGE);
     (system, keywords)
 }
 
