@@ -96,6 +96,8 @@ pub struct Fake {
     pub address: SocketAddr,
     /// Messages given out so far.
     pub given: Arc<AtomicUsize>,
+    /// What clients said.
+    pub heard: Arc<Mutex<Vec<String>>>,
     connections: Arc<AtomicUsize>,
 }
 
@@ -113,16 +115,19 @@ impl Fake {
                 quirk: Quirk::None,
             })),
             given: Arc::default(),
+            heard: Arc::default(),
             connections: Arc::default(),
         };
-        let (site, given, connections) = (
+        let (site, heard, given, connections) = (
             Arc::clone(&fake.site),
+            Arc::clone(&fake.heard),
             Arc::clone(&fake.given),
             Arc::clone(&fake.connections),
         );
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (site, given) = (Arc::clone(&site), Arc::clone(&given));
+                let (site, given, heard) =
+                    (Arc::clone(&site), Arc::clone(&given), Arc::clone(&heard));
                 let first = connections.fetch_add(1, Ordering::AcqRel) == 0;
                 std::thread::spawn(move || {
                     // The client may hang up at any time.
@@ -130,6 +135,7 @@ impl Fake {
                         stream,
                         site,
                         given,
+                        heard,
                         first,
                         sent: 0,
                         selected: 0,
@@ -158,6 +164,7 @@ struct Session {
     stream: TcpStream,
     site: Arc<Mutex<Site>>,
     given: Arc<AtomicUsize>,
+    heard: Arc<Mutex<Vec<String>>>,
     first: bool,
     sent: usize,
     selected: usize,
@@ -169,11 +176,16 @@ impl Session {
         self.say("* OK the fake is ready\r\n")?;
         while let Some(line) = lines.next().transpose()? {
             let (tag, command) = line.split_once(' ').unwrap_or((&line, ""));
+            self.heard.lock().expect("list").push(command.to_owned());
             let site = self.site.lock().expect("site").clone();
             let upper = command.to_ascii_uppercase();
             let word = upper.split(' ').next().unwrap_or_default();
             match word {
                 "CAPABILITY" => self.say(&format!("* CAPABILITY {}\r\n", site.capabilities))?,
+                "STARTTLS" => {
+                    self.say(&format!("{tag} BAD unknown\r\n"))?;
+                    continue;
+                }
                 "NAMESPACE" => {
                     let text = format!(
                         "* NAMESPACE ((\"{}\" \"{}\")) NIL ((\"Shared.\" \".\"))\r\n",

@@ -111,6 +111,11 @@ fn message(
         .collect();
     flags.sort();
     let date = between("INTERNALDATE \"", "\"");
+    if line.ends_with("BODY[] \"\")") {
+        imap.answers_until(|line| line.starts_with("f "))
+            .expect("end");
+        return (Vec::new(), flags, date);
+    }
     let octets: usize = between("{", "}").parse().expect("a size");
     let octets = imap.read_octets(octets).expect("octets");
     imap.answers_until(|line| line.starts_with("f "))

@@ -74,6 +74,228 @@ fn names_of_other_servers_become_ours() {
 }
 
 #[test]
+fn passwords_and_tokens_go_only_where_they_may() {
+    let here = server();
+    let fake = Fake::start(vec![Mailbox::new("INBOX", many(1))]);
+    let pem = here.config().with_file_name("cert.pem");
+    let import = [
+        "import",
+        ANNA,
+        &fake.url(),
+        "--ca",
+        pem.to_str().expect("UTF-8"),
+    ];
+    let (code, _, said) = run(&here, &import);
+    assert!(code == 1 && said.contains("offers no TLS"), "{said}");
+    let heard = |word: &str| {
+        fake.heard
+            .lock()
+            .expect("list")
+            .iter()
+            .filter(|line| line.contains(word))
+            .count()
+    };
+    assert_eq!((heard("STARTTLS"), heard("LOGIN")), (1, 0));
+    well(&here, &[&import[..], &["--unencrypted"]].concat());
+    assert_eq!(heard("LOGIN"), 1);
+    let token = here.config().with_file_name("token");
+    std::fs::write(&token, "t0ken\nnot this\n").expect("write");
+    for (mechanism, octets) in [
+        ("OAUTHBEARER", "n,a=anna,\u{1}auth=Bearer t0ken\u{1}\u{1}"),
+        ("XOAUTH2", "user=anna\u{1}auth=Bearer t0ken\u{1}\u{1}"),
+    ] {
+        let announced = format!("IMAP4rev1 SASL-IR AUTH=PLAIN AUTH={mechanism}").leak();
+        fake.change(|site| site.capabilities = announced);
+        well(
+            &here,
+            &[
+                "import",
+                ANNA,
+                &fake.url(),
+                "--token-file",
+                token.to_str().expect("UTF-8"),
+            ],
+        );
+        let all = fake.heard.lock().expect("list").clone();
+        let said = all
+            .iter()
+            .rev()
+            .find_map(|line| line.strip_prefix("AUTHENTICATE ")?.strip_prefix(mechanism))
+            .expect("a login");
+        let said = unbase64(said.trim());
+        assert_eq!(said, octets);
+    }
+    fake.change(|site| site.capabilities = "IMAP4rev1 LOGINDISABLED");
+    let (code, _, said) = run(&here, &["import", ANNA, &fake.url()]);
+    assert!(code == 1 && said.contains("no way to log in"), "{said}");
+}
+
+/// Octets of base64.
+fn unbase64(text: &str) -> String {
+    let mut bits = 0_u32;
+    let (mut count, mut out) = (0, Vec::new());
+    for digit in text.bytes().filter(|octet| *octet != b'=') {
+        let value = match digit {
+            b'A'..=b'Z' => digit - b'A',
+            b'a'..=b'z' => digit - b'a' + 26,
+            b'0'..=b'9' => digit - b'0' + 52,
+            b'+' => 62,
+            _ => 63,
+        };
+        bits = bits << 6 | u32::from(value);
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            out.push((bits >> count) as u8);
+            bits &= (1 << count) - 1;
+        }
+    }
+    String::from_utf8(out).expect("text")
+}
+
+/// What is only seen in All Mail once it left its mailbox there.
+#[test]
+fn a_message_that_moves_there_moves_here_when_asked_for() {
+    let here = server();
+    let all = [many(3), vec![Message::new(4, "archived")]].concat();
+    let fake = Fake::start(vec![
+        Mailbox::new("INBOX", many(3)),
+        Mailbox::new("INBOX.All", all).with("\\All"),
+        Mailbox::new("INBOX.Starred", vec![many(2).remove(1)]).with("\\Flagged"),
+    ]);
+    let import = ["import", ANNA, &fake.url(), "--delete"];
+    well(&here, &import);
+    let counts = || {
+        let all = contents(&here, ANNA);
+        let count = |name: &str| all.get(name).map_or(0, Vec::len);
+        (all.len(), count("INBOX"), count("Archive"))
+    };
+    assert_eq!(counts(), (2, 3, 1));
+    // One leaves the INBOX, one its star.
+    fake.change(|site| {
+        site.mailboxes[0].messages.remove(0);
+        site.mailboxes[2].messages.clear();
+    });
+    well(&here, &import);
+    assert_eq!(counts(), (2, 2, 2));
+    well(&here, &import);
+    assert_eq!(counts(), (2, 2, 2));
+    let (code, report, _) = run(&here, &["import", ANNA, &fake.url(), "--skip-views"]);
+    assert_eq!(
+        (code, report["mailboxes"].as_array().map(Vec::len)),
+        (0, Some(1)),
+        "{report:#}"
+    );
+}
+
+#[test]
+fn an_empty_message_and_one_that_is_too_large_for_the_quota() {
+    let here = server();
+    let mut empty = Message::new(1, "x");
+    empty.octets.clear();
+    let fake = Fake::start(vec![Mailbox::new(
+        "INBOX",
+        vec![empty, Message::new(2, "y")],
+    )]);
+    well(&here, &["import", ANNA, &fake.url()]);
+    assert_eq!(contents(&here, ANNA)["INBOX"].len(), 2);
+    fake.change(|site| {
+        let mut large = Message::new(3, "large");
+        large.octets = vec![b'x'; 50_000];
+        site.mailboxes[0]
+            .messages
+            .extend([large, Message::new(4, "small")]);
+    });
+    here.set_quota(ANNA, 10_000).expect("quota");
+    let (code, _, said) = run(&here, &["import", ANNA, &fake.url()]);
+    assert!(code == 1 && said.contains("over quota"), "{said}");
+    here.set_quota(ANNA, 100_000).expect("quota");
+    well(&here, &["import", ANNA, &fake.url()]);
+    assert_eq!(contents(&here, ANNA)["INBOX"].len(), 4);
+}
+
+/// A POP3 server that gives these answers, one after the other.
+fn pop3(answers: &'static [&'static str]) -> String {
+    use std::io::{BufRead, BufReader, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("listen");
+    let port = listener.local_addr().expect("address").port();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut lines = BufReader::new(stream.try_clone().expect("clone")).lines();
+            for answer in answers {
+                // The client may hang up at any time.
+                let endless = answer.strip_suffix('\u{221e}');
+                let _ = stream.write_all(endless.unwrap_or(answer).as_bytes());
+                while endless.is_some() && stream.write_all(&[b'x'; 65536]).is_ok() {}
+                if !matches!(lines.next(), Some(Ok(_))) {
+                    break;
+                }
+            }
+        }
+    });
+    format!("pop3://anna@127.0.0.1:{port}")
+}
+
+#[test]
+fn maildrops_of_attackers_get_a_clear_answer() {
+    let here = server();
+    const LOGIN: &str = "+OK\r\n";
+    for (answers, why) in [
+        (&["220 smtp\r\n"] as &[&str], "does not speak POP3"),
+        (&["+OK\u{221e}"], "line is too long"),
+        (
+            &[LOGIN, "-ERR\r\n", LOGIN, "-ERR no\r\n"],
+            "logging in failed: no",
+        ),
+        (
+            &[LOGIN, "-ERR\r\n", LOGIN, LOGIN, "-ERR\r\n", "-ERR\r\n"],
+            "no unique-ids",
+        ),
+        (
+            &[
+                LOGIN,
+                "-ERR\r\n",
+                LOGIN,
+                LOGIN,
+                "-ERR\r\n",
+                "+OK\r\n1 \u{1}\u{2}\r\n.\r\n",
+                "+OK\r\n.\r\n",
+            ],
+            "unique-id that is none",
+        ),
+        (
+            &[
+                LOGIN,
+                "-ERR\r\n",
+                LOGIN,
+                LOGIN,
+                "-ERR\r\n",
+                "+OK\r\n\u{221e}",
+            ],
+            "more at once",
+        ),
+    ] {
+        let (code, _, said) = run(&here, &["import", ANNA, &pop3(answers)]);
+        assert!(code == 1 && said.contains(why), "{answers:?}: {said}");
+    }
+    // Two messages under one id are two.
+    let answers = &[
+        LOGIN,
+        "-ERR\r\n",
+        LOGIN,
+        LOGIN,
+        "-ERR\r\n",
+        "+OK\r\n1 same\r\n2 same\r\n.\r\n",
+        "+OK\r\n1 3\r\n2 3\r\n.\r\n",
+        "+OK\r\na\r\n.\r\n",
+        "+OK\r\nb\r\n.\r\n",
+        LOGIN,
+    ];
+    well(&here, &["import", ANNA, &pop3(answers)]);
+    assert_eq!(contents(&here, ANNA)["INBOX"].len(), 2);
+}
+
+#[test]
 fn a_name_that_nobody_can_read_is_told() {
     let here = server();
     let mut broken = Mailbox::new("x", many(1));
