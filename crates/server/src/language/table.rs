@@ -129,6 +129,11 @@ pub(super) const TEXTS: &[(&str, &str, &str)] = &[
         "c'est impossible avec cette boîte",
     ),
     (
+        "that is no filter for searches",
+        "das ist kein Filter für Suchen",
+        "ce n'est pas un filtre de recherche",
+    ),
+    (
         "that is not possible with this name or flag",
         "das geht mit diesem Namen oder dieser Markierung nicht",
         "c'est impossible avec ce nom ou ce drapeau",
