@@ -6,6 +6,21 @@ use super::Session;
 use crate::encode::{self, annotation, fetch};
 use crate::{AnnotationData, Body, DateTime, Flag, Partial, Section};
 
+/// The name of a section as a response has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SectionName(Vec<u8>);
+
+impl SectionName {
+    /// `BODY[section]<origin>`
+    pub fn new(section: &Section, partial: Option<Partial>) -> SectionName {
+        let mut out = Output::new();
+        fetch::section_name(&mut out, section, partial.map(|partial| partial.offset));
+        out.put(b" ");
+        let chunks = std::iter::from_fn(|| out.take());
+        SectionName(chunks.flatten().collect())
+    }
+}
+
 /// An untagged FETCH response in the making; [`Fetch::end`] closes it.
 #[derive(Debug)]
 #[must_use = "a FETCH response is complete only after end()"]
@@ -154,6 +169,13 @@ impl<'a> Fetch<'a> {
         let out = self.item(b"");
         fetch::section_name(out, section, partial.map(|partial| partial.offset));
         out.put(b" ");
+        fetch::body(out, body);
+        self
+    }
+
+    /// The same under a name that was made once for many messages.
+    pub fn section_named(&mut self, name: &SectionName, body: Body<'_>) -> &mut Self {
+        let out = self.item(&name.0);
         fetch::body(out, body);
         self
     }

@@ -14,7 +14,7 @@ mod session;
 
 pub use config::{Config, Limits};
 pub use event::Event;
-pub use fetch::Fetch;
+pub use fetch::{Fetch, SectionName};
 pub use quirks::Quirks;
 pub use session::{Enabled, Found, Session, State};
 

@@ -7,7 +7,7 @@ use crate::name::Name;
 const BLOCK: usize = 64;
 
 /// Finds the ends of lines one after the other, keeping the line feeds of a block that was read.
-pub(super) struct Lines<'a> {
+pub(crate) struct Lines<'a> {
     raw: &'a [u8],
     block: usize,
     feeds: u64,

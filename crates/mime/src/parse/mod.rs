@@ -7,6 +7,7 @@ mod media;
 pub(crate) mod push;
 pub(crate) mod tree;
 
+pub(crate) use lines::Lines;
 use memchr::memmem;
 
 use crate::defect::{Defect, DefectKind};

@@ -7,6 +7,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use ::imap::server::SectionName;
 use ::imap::{
     AnnotationData, Body, Capability, DateTime, FetchAttribute, FetchModifiers, Reply, SequenceSet,
 };
@@ -251,6 +252,8 @@ pub struct Plan {
     pub parts: Vec<Vec<u32>>,
     /// How much of a message's structure the sections need.
     pub depth: Depth,
+    /// The names of the sections, in their order.
+    section_names: Vec<SectionName>,
     /// UIDs of messages whose flags are told although not asked for, because reading sets `\Seen`.
     seen: Vec<UidRange>,
     /// MODSEQ is told with those flags, and the UID (RFC 7162 §3.2.4).
@@ -290,6 +293,13 @@ impl Plan {
         if any(|a| matches!(a, Flags)) && (!modseq || any(|a| matches!(a, ModSeq))) {
             seen.clear();
         }
+        let section_names = once.iter().filter_map(|attribute| match attribute {
+            BodySection {
+                section, partial, ..
+            } => Some(SectionName::new(section, *partial)),
+            _ => None,
+        });
+        let section_names = section_names.collect();
         let view_only = !any(|a| !matches!(a, Uid | Flags | ModSeq | InternalDate));
         Plan {
             columns: (!view_only).then_some(columns),
@@ -297,6 +307,7 @@ impl Plan {
             parts,
             attributes: once,
             depth,
+            section_names,
             seen,
             modseq,
         }
@@ -372,6 +383,7 @@ async fn write(
             continue;
         }
         annotated.reverse();
+        let mut names = plan.section_names.iter();
         let mut fetch = link.session.fetch(row.seq, row.entry.uid);
         for attribute in &plan.attributes {
             match attribute {
@@ -397,7 +409,10 @@ async fn write(
                 FetchAttribute::Rfc822Text => fetch.rfc822_text(body(values.next())),
                 FetchAttribute::BodySection {
                     section, partial, ..
-                } => fetch.section(section, *partial, body(values.next())),
+                } => match names.next() {
+                    Some(name) => fetch.section_named(name, body(values.next())),
+                    None => fetch.section(section, *partial, body(values.next())),
+                },
                 FetchAttribute::Binary { part, partial, .. } => {
                     fetch.binary(part, *partial, body(values.next()))
                 }

@@ -8,7 +8,7 @@
 //! ```
 //! Integers are little-endian. The envelope is the reverse-path and the recipients, one a line. Codec 0 is plain.
 //!
-//! Version 2 has blocks of 4 KiB in the first 64 KiB of a body, where headers and first texts are read by themselves, and of
+//! Version 2 has blocks of 1 KiB in the first 16 KiB of a body, where headers and first texts are read by themselves, and of
 //! 64 KiB behind. Version 1 had blocks of 64 KiB only; its records are read, and become new ones when their pack is emptied.
 
 use std::ops::Range;
@@ -19,9 +19,11 @@ use crate::types::{AccountId, BodyId, BodyMeta};
 /// Octets covered by one checksum: a partial read verifies only the blocks it touches.
 const BLOCK: u64 = 64 << 10;
 /// Octets covered by one checksum where a body begins.
-const FINE: u64 = 4 << 10;
-/// Blocks of [`FINE`] in the first [`BLOCK`].
-const FINE_BLOCKS: u64 = BLOCK / FINE;
+const FINE: u64 = 1 << 10;
+/// How many of these there are.
+const FINE_BLOCKS: u64 = 16;
+/// Octets in them.
+const FINE_OCTETS: u64 = FINE * FINE_BLOCKS;
 /// Octets of the header before its variable part.
 pub(crate) const FIXED: usize = 48;
 /// Longest envelope taken into a record; what is beyond is left out (1,000 recipients of the longest kind fit).
@@ -65,8 +67,8 @@ impl Cut {
     /// The block that an octet is in.
     pub(crate) fn block_of(self, octet: u64) -> u64 {
         match self {
-            Cut::FineFirst if octet < BLOCK => octet / FINE,
-            Cut::FineFirst => octet / BLOCK + (FINE_BLOCKS - 1),
+            Cut::FineFirst if octet < FINE_OCTETS => octet / FINE,
+            Cut::FineFirst => (octet - FINE_OCTETS) / BLOCK + FINE_BLOCKS,
             Cut::Even => octet / BLOCK,
         }
     }
@@ -75,7 +77,9 @@ impl Cut {
     pub(crate) fn start_of(self, block: u64) -> u64 {
         match self {
             Cut::FineFirst if block <= FINE_BLOCKS => block * FINE,
-            Cut::FineFirst => (block - (FINE_BLOCKS - 1)).saturating_mul(BLOCK),
+            Cut::FineFirst => (block - FINE_BLOCKS)
+                .saturating_mul(BLOCK)
+                .saturating_add(FINE_OCTETS),
             Cut::Even => block.saturating_mul(BLOCK),
         }
     }
@@ -337,7 +341,7 @@ mod tests {
         let sizes = sizes
             .into_iter()
             .chain(around(fine))
-            .chain(around(7 * fine));
+            .chain(around(16 * fine));
         for size in sizes.chain(around(block)).chain(around(2 * block)) {
             for cut in [Cut::Even, Cut::FineFirst] {
                 let body: Vec<u8> = (0..size).map(|i| (i / 7) as u8).collect();
@@ -365,16 +369,15 @@ mod tests {
         for cut in [Cut::Even, Cut::FineFirst] {
             let bytes = header_of(cut, BodyId(9), &meta(), &[&body]).unwrap();
             let parsed = Header::parse(&bytes).unwrap();
-            for start in [
-                0,
-                1,
+            let edges = [
                 FINE - 1,
                 FINE,
+                FINE_OCTETS - 1,
+                FINE_OCTETS,
                 BLOCK - 1,
                 BLOCK,
-                2 * BLOCK + 5,
-                size - 1,
-            ] {
+            ];
+            for start in [0, 1, 2 * BLOCK + 5, size - 1].into_iter().chain(edges) {
                 for length in [1, FINE, FINE + 1, BLOCK, size] {
                     let range = start..(start + length).min(size);
                     let around = cut.around(&range, size);
@@ -388,7 +391,7 @@ mod tests {
             }
         }
         let header = Cut::FineFirst.around(&(0..1_500), size);
-        assert_eq!(header, 0..FINE, "a header costs one small block");
+        assert_eq!(header, 0..2 * FINE, "a header costs small blocks");
     }
 
     proptest::proptest! {

@@ -28,8 +28,19 @@ fn append_old(packs: &Packs, id: i64, octets: &[u8]) -> BodyRef {
 }
 
 fn parts(size: u64) -> impl Iterator<Item = Range<u64>> {
-    let starts = [0, 1, 4_095, 4_096, 65_535, 65_536, 131_071, size - 1, size];
-    let lengths = [0, 1, 700, 4_096, 70_000, u64::MAX / 2];
+    let starts = [
+        0,
+        1,
+        1_023,
+        1_024,
+        16_383,
+        16_384,
+        65_536,
+        81_920,
+        size - 1,
+        size,
+    ];
+    let lengths = [0, 1, 700, 16_384, 70_000, u64::MAX / 2];
     starts
         .into_iter()
         .flat_map(move |start| lengths.into_iter().map(move |length| start..start + length))

@@ -65,6 +65,10 @@ fn push_capitals(text: &str, out: &mut String) {
 }
 
 fn casemap(mut text: &str, out: &mut String) {
+    // Most text, and looked at many octets at a time.
+    if text.is_ascii() {
+        return push_capitals(text, out);
+    }
     out.reserve(text.len());
     loop {
         // Most text is ASCII, or has long stretches of it.
