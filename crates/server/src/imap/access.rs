@@ -8,7 +8,7 @@
 //! (attack A46).
 
 use ::imap::{Code, Reply, Status};
-use ::store::{Account, AccountId, Mailbox, Rights, Snapshot};
+use ::store::{Account, AccountId, Mailbox, MailboxId, Rights, Snapshot};
 
 use super::error::{self, Failure};
 
@@ -184,6 +184,27 @@ fn look(snapshot: &Snapshot<'_>, user: AccountId, name: &str) -> ::store::Result
             }))
         }
     }
+}
+
+/// A mailbox by its identifier, as one has it who selected it, which takes no right to list it.
+pub fn by_id(
+    snapshot: &Snapshot<'_>,
+    user: AccountId,
+    (owner, id): (AccountId, MailboxId),
+) -> ::store::Result<Option<Place>> {
+    if owner == user {
+        let mailbox = snapshot.mailbox_by_id(user, id)?;
+        return Ok(mailbox.map(|mailbox| Place::own(user, mailbox)));
+    }
+    let rights = snapshot.rights(user, owner, id)?;
+    let account = snapshot.account_by_id(owner)?;
+    let mailbox = snapshot.mailbox_as(user, owner, id)?;
+    Ok(account.zip(mailbox).map(|(account, mailbox)| Place {
+        owner,
+        name: other(&account.address, &mailbox.name),
+        mailbox,
+        rights,
+    }))
 }
 
 /// The account that an address in a name means. One's own mailboxes have no second name.

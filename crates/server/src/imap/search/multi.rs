@@ -183,10 +183,13 @@ impl Choice {
         };
         for source in sources {
             match source {
+                // Selected, it takes no right to list either.
                 MailboxFilter::Selected => {
-                    let all = self.places.values();
-                    all.filter(|place| selected == Some((place.owner, place.mailbox.id)))
-                        .for_each(&mut take);
+                    if let Some(selected) = selected
+                        && let Some(place) = access::by_id(snapshot, self.user, selected)?
+                    {
+                        take(&place);
+                    }
                 }
                 // RFC 5465 §6.3: where mail is delivered to.
                 MailboxFilter::Inboxes => self
