@@ -236,11 +236,11 @@ mod tests {
             Some(String::from_utf8_lossy(found.get(..14)?).into_owned())
         };
         for (path, expected) in [
-            (&[][..], Some("((\"TEXT\" \"PLA")),
-            (&[1], Some("(\"TEXT\" \"PLAI")),
-            (&[2], Some("(\"MESSAGE\" \"R")),
-            (&[2, 1], Some("(\"TEXT\" \"HTML")),
-            (&[3, 1], Some("(\"TEXT\" \"PLAI")),
+            (&[][..], Some("((\"TEXT\" \"PLAI")),
+            (&[1], Some("(\"TEXT\" \"PLAIN")),
+            (&[2], Some("(\"MESSAGE\" \"RF")),
+            (&[2, 1], Some("(\"TEXT\" \"HTML\"")),
+            (&[3, 1], Some("(\"TEXT\" \"PLAIN")),
             (&[1, 1], None),
             (&[2, 1, 1], None),
             (&[2, 2], None),
