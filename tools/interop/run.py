@@ -35,6 +35,7 @@ CLIENTS = {
     "getmail": Needs(pypi=GETMAIL),
     "mpop": Needs("mpop"),
     "imapclient": Needs(pypi=IMAPCLIENT),
+    "gmail": Needs(pypi=IMAPCLIENT),
     "imapflow": Needs("node", "nodejs", npm=IMAPFLOW),
     "cclient": Needs("mailutil", "uw-mailutils"),
     "alpine": Needs("alpine"),

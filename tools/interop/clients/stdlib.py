@@ -79,6 +79,46 @@ def submission(site, report):
     expect(report, "Date and Message-ID were added", [b"\r\ndate: " in b"\r\n" + head, b"\r\nmessage-id: <" in b"\r\n" + head], [True, True])
 
 
+def forward_without_download(site, report):
+    """CATENATE, URLAUTH and BURL: a message is forwarded, attachment and all, and never comes here."""
+    sender, recipient = site.new_account(), site.new_account()
+    original = corpus("amy@remote.example", sender)["mixed"]
+    c = site.imap(sender, tls=True)
+    offered = ok(report, c.capability(), "CAPABILITY")[0].split()
+    if b"URLAUTH" not in offered or b"CATENATE" not in offered:
+        return
+    imaplib.Commands.update({name: ("AUTH", "SELECTED") for name in ("GENURLAUTH", "RESETKEY")})
+    ok(report, c.append("INBOX", None, None, original), "APPEND")
+    head = (f"From: {sender}\r\nTo: {recipient}\r\nSubject: Fwd\r\nMIME-Version: 1.0\r\n"
+            "Content-Type: multipart/mixed; boundary=fwd\r\n\r\n--fwd\r\n\r\nsee below\r\n"
+            "--fwd\r\nContent-Type: message/rfc822\r\n\r\n").encode()
+    tail = b"\r\n--fwd--\r\n"
+    tag = c._new_tag()
+    c.send(tag + b' APPEND Drafts CATENATE (TEXT {%d+}\r\n%s URL "/INBOX/;UID=1" TEXT {%d+}\r\n%s)\r\n'
+           % (len(head), head, len(tail), tail))
+    status, answer = c._command_complete("APPEND", tag)
+    expect(report, "APPEND CATENATE", (status, b"APPENDUID" in answer[0]), ("OK", True))
+    user = sender.replace("@", "%40")
+    rump = f'"imap://{user}@mail.waxwing.test/Drafts/;uid=1;urlauth=submit+{user}"'
+    ok(report, c._simple_command("GENURLAUTH", rump, "INTERNAL"), "GENURLAUTH")
+    url = c.response("GENURLAUTH")[1][0].decode().strip('"')
+    with smtplib.SMTP_SSL("localhost", site.ports["submissions"], context=site.tls()) as client:
+        client.login(sender, site.password(sender))
+        client.ehlo()
+        expect(report, "BURL imap", "imap" in client.esmtp_features.get("burl", "").split(), True)
+        expect(report, "MAIL", client.mail(sender)[0], 250)
+        expect(report, "RCPT", client.rcpt(recipient)[0], 250)
+        expect(report, "BURL", client.docmd("BURL", url + " LAST")[0], 250)
+        ok(report, c._simple_command("RESETKEY", "Drafts"), "RESETKEY")
+        client.mail(sender)
+        client.rcpt(recipient)
+        code, text = client.docmd("BURL", url + " LAST")
+        expect(report, "BURL after RESETKEY", (code, text[:5]), (554, b"5.7.0"))
+    c.logout()
+    stored = site.mailbox(recipient, expect=1)[0]
+    expect(report, "all of it arrived", stored.endswith(head.split(b"\r\n\r\n", 1)[1] + original + tail), True)
+
+
 def imap_walk(site, report):
     account = site.new_account()
     c = site.imap(account, tls=True)
@@ -285,6 +325,7 @@ TESTS = (
     smtp_reception,
     smtp_starttls_and_extensions,
     submission,
+    forward_without_download,
     imap_walk,
     imap_two_sessions,
     imap_authentication,
