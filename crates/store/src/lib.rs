@@ -32,6 +32,7 @@ mod message;
 mod message_annotation;
 mod option;
 mod pack;
+mod places;
 mod policy;
 mod pop3uid;
 pub mod queue;

@@ -7,14 +7,14 @@ use crate::server;
 use crate::{
     AclCommand, AnnotationAttribute, AnnotationData, AnnotationFetch, AnnotationKind,
     AnnotationScope, Append, AppendPart, Body, Bound, Capability, Code, Command, Date, DateTime,
-    Esearch, EventGroup, FetchAttribute, FetchModifiers, Fetched, Flag, List, ListChange,
-    ListEntry, ListPattern, ListReturn, ListSelection, MailboxAttribute, MailboxFilter,
+    Esearch, EventGroup, FetchAttribute, FetchModifiers, Fetched, Flag, GmailLabel, List,
+    ListChange, ListEntry, ListPattern, ListReturn, ListSelection, MailboxAttribute, MailboxFilter,
     MailboxName, MetadataCommand, MetadataDepth, Namespace, NamespaceEntry, NewAnnotation,
     NewMessage, NotifyCommand, NotifyEvents, NotifyFilter, NumberSet, Partial, PartialRange,
     QuotaCommand, Reply, RightsMode, Search, SearchKey, SearchReturn, Section, SectionText, Select,
     SequenceSet, SortCriterion, SortKey, SpecialUse, Status, StatusData, StatusItem, Store,
-    StoreAction, StoreAnnotation, ThreadAlgorithm, ThreadToken, Untagged, UrlAuthCommand,
-    UrlAuthData, UrlDatum, UrlFetch, UrlItem, UrlValue,
+    StoreAction, StoreAnnotation, StoreLabels, SystemLabel, ThreadAlgorithm, ThreadToken, Untagged,
+    UrlAuthCommand, UrlAuthData, UrlDatum, UrlFetch, UrlItem, UrlValue,
 };
 use wire::sasl::Mechanism;
 
@@ -1403,4 +1403,43 @@ fn in_progress(tag: Option<&str>, progress: Option<u64>, goal: Option<u64>) -> U
         progress,
         goal,
     }))
+}
+
+#[test]
+fn labels_of_gmail() {
+    let mut client = greeted();
+    let labels = vec![
+        GmailLabel::System(SystemLabel::Inbox),
+        GmailLabel::Mailbox(name("Muy Importante")),
+        GmailLabel::Mailbox(name("\u{e4}")),
+    ];
+    let store = StoreLabels {
+        uid: true,
+        set: SequenceSet::Saved,
+        action: StoreAction::Add,
+        silent: true,
+        labels: labels.clone(),
+    };
+    client.send(&Command::StoreLabels(store)).unwrap();
+    assert_eq!(
+        written(&mut client),
+        "w1 UID STORE $ +X-GM-LABELS.SILENT (\"\\\\Inbox\" \"Muy Importante\" &AOQ-)\r\n"
+    );
+    for line in [
+        "1 FETCH (X-GM-MSGID 1278455344230334865 X-GM-THRID 7 X-GM-LABELS (\\Inbox \"Muy Importante\" &AOQ-))",
+        "1 FETCH (X-GM-MSGID 1278455344230334865 X-GM-THRID 7 X-GM-LABELS (\"\\\\Inbox\" \"Muy Importante\" \"&AOQ-\"))",
+    ] {
+        let expected = vec![
+            Fetched::GmailMessageId(1_278_455_344_230_334_865),
+            Fetched::GmailThreadId(7),
+            Fetched::GmailLabels(labels.clone()),
+        ];
+        assert_eq!(
+            untagged(line),
+            Some(Untagged::Fetch {
+                seq: 1,
+                items: expected
+            })
+        );
+    }
 }

@@ -8,7 +8,8 @@ use super::{annotation, date_time, fetch, flag, flags, month, name_form, number,
 use crate::{
     Append, AppendPart, Bound, Command, Date, FetchAttribute, FetchModifiers, List, ListReturn,
     ListSelection, MailboxFilter, MailboxName, Search, SearchKey, SearchReturn, Select,
-    SequenceSet, SortCriterion, SortKey, StatusItem, Store, StoreAction, ThreadAlgorithm,
+    SequenceSet, SortCriterion, SortKey, StatusItem, Store, StoreAction, StoreLabels,
+    ThreadAlgorithm,
 };
 
 /// Writes a command in pieces.
@@ -174,6 +175,7 @@ impl Writer {
             }
             Command::Store(store) => self.store(store),
             Command::StoreAnnotation(store) => self.store_annotation(store),
+            Command::StoreLabels(store) => self.store_labels(store),
             Command::Copy { set, mailbox, .. } | Command::Move { set, mailbox, .. } => {
                 self.sp_set(set);
                 self.sp_mailbox(mailbox);
@@ -476,6 +478,17 @@ impl Writer {
         flags(&mut self.out, &store.flags);
     }
 
+    fn store_labels(&mut self, store: &StoreLabels) {
+        self.sp_set(&store.set);
+        self.put(match store.action {
+            StoreAction::Set => " X-GM-LABELS",
+            StoreAction::Add => " +X-GM-LABELS",
+            StoreAction::Remove => " -X-GM-LABELS",
+        });
+        self.put(if store.silent { ".SILENT " } else { " " });
+        fetch::gmail_labels(&mut self.out, &store.labels, self.utf8);
+    }
+
     fn search(&mut self, search: &Search) {
         self.search_returns(search.returns, &search.fetch);
         // A server of RFC 3501 takes texts for US-ASCII unless told.
@@ -621,6 +634,18 @@ impl Writer {
             SearchKey::SaveDateSupported => self.put("SAVEDATESUPPORTED"),
             SearchKey::EmailId(id) => self.search_text("EMAILID", id),
             SearchKey::ThreadId(id) => self.search_text("THREADID", id),
+            SearchKey::GmailMessageId(id) => self.put(&format!("X-GM-MSGID {id}")),
+            SearchKey::GmailThreadId(id) => self.put(&format!("X-GM-THRID {id}")),
+            SearchKey::GmailLabel(label) => {
+                self.put("X-GM-LABELS ");
+                fetch::gmail_label(&mut self.out, label, self.utf8);
+            }
+            SearchKey::GmailRaw(text) => self.search_text("X-GM-RAW", text),
+            SearchKey::GmailAttachment(None) => self.search_text("X-GM-RAW", "has:attachment"),
+            SearchKey::GmailAttachment(Some(name)) => {
+                let name = name.replace('"', " ");
+                self.search_text("X-GM-RAW", &format!("filename:\"{name}\""));
+            }
             SearchKey::Filter(name) => self.put(&format!("FILTER {name}")),
             SearchKey::Annotation { entry, scope, text } => {
                 self.put("ANNOTATION ");
@@ -742,7 +767,9 @@ fn sequence_set(out: &mut Output, set: &SequenceSet) {
 
 fn key_is_ascii(key: &SearchKey) -> bool {
     match key {
-        SearchKey::From(text)
+        SearchKey::GmailRaw(text)
+        | SearchKey::GmailAttachment(Some(text))
+        | SearchKey::From(text)
         | SearchKey::To(text)
         | SearchKey::Cc(text)
         | SearchKey::Bcc(text)

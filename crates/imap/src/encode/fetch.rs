@@ -3,7 +3,7 @@
 use wire::output::Output;
 
 use super::{annotation, astring, date_time, flags, literal_head, number};
-use crate::{Body, FetchAttribute, Fetched, Partial, Section, SectionText};
+use crate::{Body, FetchAttribute, Fetched, GmailLabel, Partial, Section, SectionText};
 
 /// The name of a section in a response.
 ///
@@ -146,6 +146,18 @@ pub(crate) fn fetched(out: &mut Output, item: &Fetched) {
                 None => out.put(b"NIL"),
             }
         }
+        Fetched::GmailMessageId(id) => {
+            out.put(b"X-GM-MSGID ");
+            number(out, *id);
+        }
+        Fetched::GmailThreadId(id) => {
+            out.put(b"X-GM-THRID ");
+            number(out, *id);
+        }
+        Fetched::GmailLabels(labels) => {
+            out.put(b"X-GM-LABELS ");
+            gmail_labels(out, labels, false);
+        }
         Fetched::Structure { name, value } | Fetched::Other { name, value } => {
             out.put(name.as_bytes());
             out.put(b" ");
@@ -184,6 +196,36 @@ pub(crate) fn fetched(out: &mut Output, item: &Fetched) {
     }
 }
 
+/// A label as an astring: system labels in quotes, since a backslash stands in no atom.
+///
+/// ```text
+/// astring
+/// ```
+pub(crate) fn gmail_label(out: &mut Output, label: &GmailLabel, utf8: bool) {
+    match label {
+        GmailLabel::System(system) => {
+            super::astring(out, format!("\\{}", system.name()).as_bytes(), utf8);
+        }
+        GmailLabel::Mailbox(name) => {
+            super::astring(out, super::name_form(name.as_str(), utf8).as_bytes(), utf8);
+        }
+        GmailLabel::Other(text) => super::astring(out, text.as_bytes(), utf8),
+    }
+}
+
+/// ```text
+/// "(" [label *(SP label)] ")"
+/// ```
+pub(crate) fn gmail_labels<'l>(
+    out: &mut Output,
+    labels: impl IntoIterator<Item = &'l GmailLabel>,
+    utf8: bool,
+) {
+    out.put(b"(");
+    super::separated(out, labels, |out, label| gmail_label(out, label, utf8));
+    out.put(b")");
+}
+
 /// ```text
 /// fetch-mod-resp = "MODSEQ" SP "(" permsg-modsequence ")" ; RFC 7162 §7
 /// ```
@@ -212,6 +254,9 @@ pub(crate) fn attribute(out: &mut Output, attribute: &FetchAttribute) {
         FetchAttribute::Rfc822Text => b"RFC822.TEXT",
         FetchAttribute::EmailId => b"EMAILID",
         FetchAttribute::ThreadId => b"THREADID",
+        FetchAttribute::GmailMessageId => b"X-GM-MSGID",
+        FetchAttribute::GmailThreadId => b"X-GM-THRID",
+        FetchAttribute::GmailLabels => b"X-GM-LABELS",
         FetchAttribute::BodySection { peek: false, .. } => b"BODY",
         FetchAttribute::BodySection { peek: true, .. } => b"BODY.PEEK",
         FetchAttribute::Binary { peek: false, .. } => b"BINARY",

@@ -163,6 +163,9 @@ impl Parser<'_> {
             ("ANNOTATION", false) => FetchAttribute::Annotation(self.fetch_annotation()?),
             ("EMAILID", false) => FetchAttribute::EmailId,
             ("THREADID", false) => FetchAttribute::ThreadId,
+            ("X-GM-MSGID", false) => FetchAttribute::GmailMessageId,
+            ("X-GM-THRID", false) => FetchAttribute::GmailThreadId,
+            ("X-GM-LABELS", false) => FetchAttribute::GmailLabels,
             ("BODY" | "BODY.PEEK", true) => FetchAttribute::BodySection {
                 section: self.section()?,
                 partial: self.partial()?,

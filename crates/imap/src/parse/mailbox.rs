@@ -81,7 +81,7 @@ impl Parser<'_> {
     }
 }
 
-fn no_name(error: MailboxNameError) -> Stop {
+pub(super) fn no_name(error: MailboxNameError) -> Stop {
     Stop::Refused(Reply::no("").with(Code::Cannot).text(match error {
         MailboxNameError::Control => "A mailbox name holds no control characters",
         MailboxNameError::Utf7 => "The mailbox name is not in canonical modified UTF-7",

@@ -19,6 +19,7 @@ mod enable;
 mod esearch;
 mod fetch;
 mod flag;
+mod gmail;
 mod id;
 mod language;
 mod list;

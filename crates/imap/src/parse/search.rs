@@ -313,6 +313,7 @@ impl Parser<'_> {
     /// search-key =/ "MODSEQ" [SP entry-name SP entry-type-req] SP mod-sequence-valzer ; RFC 7162 §7
     /// search-key =/ ("SAVEDBEFORE" / "SAVEDON" / "SAVEDSINCE") SP date / "SAVEDATESUPPORTED" ; RFC 8514 §4.3
     /// search-key =/ ("EMAILID" / "THREADID") SP objectid ; RFC 8474 §7
+    /// search-key =/ ("X-GM-MSGID" / "X-GM-THRID") SP number64 / "X-GM-LABELS" SP label / "X-GM-RAW" SP astring
     /// search-key =/ "FILTER" SP filter-name ; RFC 5466 §4
     /// search-key =/ "FUZZY" SP search-key ; RFC 6203 §7
     /// search-key =/ ("UIDAFTER" / "UIDBEFORE") SP uniqueid ; RFC 9738 §4
@@ -375,6 +376,10 @@ impl Parser<'_> {
             "EMAILID" => Key::EmailId(self.object_id()?),
             "THREADID" => Key::ThreadId(self.object_id()?),
             "ANNOTATION" => self.search_annotation(charset)?,
+            "X-GM-MSGID" => Key::GmailMessageId(self.search_size()?),
+            "X-GM-THRID" => Key::GmailThreadId(self.search_size()?),
+            "X-GM-LABELS" => Key::GmailLabel(self.sp().and_then(|()| self.gmail_label())?),
+            "X-GM-RAW" => Key::GmailRaw(self.search_text(charset)?),
             "FILTER" => Key::Filter(self.filter_name()?),
             "LARGER" => Key::Larger(self.search_size()?),
             "SMALLER" => Key::Smaller(self.search_size()?),

@@ -9,6 +9,7 @@ impl Parser<'_> {
     /// store-modifiers = SP "(" "UNCHANGEDSINCE" SP mod-sequence-valzer ")" ; RFC 7162 §7
     /// store-att-flags = (["+" / "-"] "FLAGS" [".SILENT"]) SP (flag-list / (flag *(SP flag))) /
     ///                   att-annotate ; RFC 5257 §5
+    /// store-att-flags =/ (["+" / "-"] "X-GM-LABELS" [".SILENT"]) SP ("(" [label *(SP label)] ")" / label *(SP label))
     /// ```
     pub(super) fn store(&mut self, uid: bool) -> Parsed<Command> {
         self.sp()?;
@@ -39,6 +40,13 @@ impl Parser<'_> {
         let silent = match self.word("FLAGS")?.as_str() {
             "FLAGS" => false,
             "FLAGS.SILENT" => true,
+            // Labels have no mod-sequence to be unchanged since.
+            "X-GM-LABELS" if unchanged_since.is_none() => {
+                return self.store_labels(uid, set, action, false);
+            }
+            "X-GM-LABELS.SILENT" if unchanged_since.is_none() => {
+                return self.store_labels(uid, set, action, true);
+            }
             _ => return Err(error),
         };
         self.sp()?;

@@ -524,6 +524,9 @@ impl Parser<'_> {
                 self.nstring()?
                     .map(|text| String::from_utf8_lossy(&text).into_owned()),
             ),
+            "X-GM-MSGID" => Fetched::GmailMessageId(number64(&mut self.cursor, "a number")?),
+            "X-GM-THRID" => Fetched::GmailThreadId(number64(&mut self.cursor, "a number")?),
+            "X-GM-LABELS" => Fetched::GmailLabels(self.gmail_labels()?),
             "ENVELOPE" | "BODY" | "BODYSTRUCTURE" => Fetched::Structure {
                 name,
                 value: self.value()?,

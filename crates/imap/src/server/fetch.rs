@@ -4,7 +4,7 @@ use wire::output::Output;
 
 use super::Session;
 use crate::encode::{self, annotation, fetch};
-use crate::{AnnotationData, Body, DateTime, Flag, Partial, Section};
+use crate::{AnnotationData, Body, DateTime, Flag, GmailLabel, Partial, Section};
 
 /// The name of a section as a response has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,11 +27,14 @@ impl SectionName {
 pub struct Fetch<'a> {
     out: &'a mut Output,
     first: bool,
+    /// Names go in UTF-8.
+    utf8: bool,
 }
 
 impl<'a> Fetch<'a> {
     pub(super) fn new(session: &'a mut Session, seq: u32, uid: u32) -> Fetch<'a> {
         let uid_only = session.enabled.uid_only;
+        let utf8 = session.utf8;
         let out = &mut session.output;
         out.put(b"* ");
         if uid_only {
@@ -41,7 +44,11 @@ impl<'a> Fetch<'a> {
             encode::number(out, seq);
             out.put(b" FETCH (");
         }
-        Fetch { out, first: true }
+        Fetch {
+            out,
+            first: true,
+            utf8,
+        }
     }
 
     /// Begins an item.
@@ -150,6 +157,28 @@ impl<'a> Fetch<'a> {
         let out = self.item(b"THREADID (");
         out.put(id.as_bytes());
         out.put(b")");
+        self
+    }
+
+    /// `X-GM-MSGID` (X-GM-EXT-1)
+    pub fn gmail_message_id(&mut self, id: u64) -> &mut Self {
+        encode::number(self.item(b"X-GM-MSGID "), id);
+        self
+    }
+
+    /// `X-GM-THRID` (X-GM-EXT-1)
+    pub fn gmail_thread_id(&mut self, id: u64) -> &mut Self {
+        encode::number(self.item(b"X-GM-THRID "), id);
+        self
+    }
+
+    /// `X-GM-LABELS` (X-GM-EXT-1)
+    pub fn gmail_labels<'l>(
+        &mut self,
+        labels: impl IntoIterator<Item = &'l GmailLabel>,
+    ) -> &mut Self {
+        let utf8 = self.utf8;
+        fetch::gmail_labels(self.item(b"X-GM-LABELS "), labels, utf8);
         self
     }
 

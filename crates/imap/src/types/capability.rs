@@ -149,6 +149,9 @@ capabilities! {
     UrlAuth = "URLAUTH",
     /// RFC 5524.
     UrlAuthBinary = "URLAUTH=BINARY",
+    /// Labels and searches as Gmail has them (developers.google.com/gmail/imap/imap-extensions). Not among those of
+    /// [`crate::server::Config::all_capabilities`].
+    GmailExt1 = "X-GM-EXT-1",
     /// RFC 5465.
     Notify = "NOTIFY",
     /// RFC 8474.

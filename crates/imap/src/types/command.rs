@@ -6,7 +6,7 @@ use super::{
     AclCommand, Append, Capability, FetchAttribute, FetchModifiers, List, ListPattern,
     MailboxFilter, MailboxName, MetadataCommand, NotifyCommand, QuotaCommand, Search, SearchKey,
     Select, SequenceSet, SortCriterion, SpecialUse, StatusItem, Store, StoreAnnotation,
-    ThreadAlgorithm, UrlAuthCommand,
+    StoreLabels, ThreadAlgorithm, UrlAuthCommand,
 };
 
 /// A command without its tag: owned, and valid as the grammar has it. `uid` is true for the UID form.
@@ -158,6 +158,8 @@ pub enum Command {
     Store(Store),
     /// STORE of annotations (RFC 5257 §4.5)
     StoreAnnotation(StoreAnnotation),
+    /// STORE of labels (X-GM-EXT-1).
+    StoreLabels(StoreLabels),
     /// COPY
     Copy {
         /// The set names UIDs.
@@ -240,6 +242,8 @@ impl Command {
             Command::Store(Store { uid: true, .. }) => "UID STORE",
             Command::StoreAnnotation(store) if store.uid => "UID STORE",
             Command::StoreAnnotation(_) => "STORE",
+            Command::StoreLabels(store) if !store.uid => "STORE",
+            Command::StoreLabels(_) => "UID STORE",
             Command::Copy { uid: false, .. } => "COPY",
             Command::Copy { uid: true, .. } => "UID COPY",
             Command::Move { uid: false, .. } => "MOVE",

@@ -29,6 +29,12 @@ pub enum FetchAttribute {
     EmailId,
     /// `THREADID` (RFC 8474 §5.3)
     ThreadId,
+    /// `X-GM-MSGID` (X-GM-EXT-1)
+    GmailMessageId,
+    /// `X-GM-THRID`
+    GmailThreadId,
+    /// `X-GM-LABELS`
+    GmailLabels,
     /// `BODY[section]<partial>` and `BODY.PEEK[…]`
     BodySection {
         /// Which bytes.

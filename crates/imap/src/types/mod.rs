@@ -8,6 +8,7 @@ mod command;
 mod date;
 mod fetch;
 mod flag;
+mod gmail;
 mod list;
 mod mailbox;
 mod metadata;
@@ -32,6 +33,7 @@ pub use command::Command;
 pub use date::{Date, DateTime};
 pub use fetch::{FetchAttribute, FetchModifiers, Partial, Section, SectionText};
 pub use flag::{Flag, Store, StoreAction};
+pub use gmail::{GmailLabel, StoreLabels, SystemLabel};
 pub use list::{
     List, ListEntry, ListPattern, ListReturn, ListSelection, MailboxAttribute, SpecialUse,
 };

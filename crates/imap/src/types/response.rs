@@ -1,8 +1,9 @@
 //! Untagged responses (RFC 9051 §7), shared by both sides.
 
 use super::{
-    AclData, AnnotationData, Capability, DateTime, Esearch, Flag, ListEntry, MailboxName,
-    MetadataData, NumberSet, QuotaData, Reply, Section, StatusData, ThreadToken, UrlAuthData,
+    AclData, AnnotationData, Capability, DateTime, Esearch, Flag, GmailLabel, ListEntry,
+    MailboxName, MetadataData, NumberSet, QuotaData, Reply, Section, StatusData, ThreadToken,
+    UrlAuthData,
 };
 
 /// An untagged response. The server writes FETCH with [`crate::server::Fetch`] instead, without building this.
@@ -136,6 +137,12 @@ pub enum Fetched {
     SaveDate(Option<DateTime>),
     /// `PREVIEW` (RFC 8970); `None` is NIL.
     Preview(Option<String>),
+    /// `X-GM-MSGID` (X-GM-EXT-1)
+    GmailMessageId(u64),
+    /// `X-GM-THRID`
+    GmailThreadId(u64),
+    /// `X-GM-LABELS`
+    GmailLabels(Vec<GmailLabel>),
     /// Another item, with its value as it was on the wire (a client meets extensions and RFC822*).
     Other {
         /// The item's name.

@@ -2,7 +2,9 @@
 
 use std::num::NonZeroU32;
 
-use super::{AnnotationScope, Date, FetchAttribute, Flag, MailboxName, NumberSet, SequenceSet};
+use super::{
+    AnnotationScope, Date, FetchAttribute, Flag, GmailLabel, MailboxName, NumberSet, SequenceSet,
+};
 
 /// SEARCH and UID SEARCH.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -290,6 +292,17 @@ pub enum SearchKey {
     EmailId(String),
     /// `THREADID` (RFC 8474)
     ThreadId(String),
+    /// `X-GM-MSGID` (X-GM-EXT-1)
+    GmailMessageId(u64),
+    /// `X-GM-THRID`
+    GmailThreadId(u64),
+    /// `X-GM-LABELS`: the message is in that mailbox as well.
+    GmailLabel(GmailLabel),
+    /// `X-GM-RAW`: a search in the words of Gmail.
+    GmailRaw(String),
+    /// What `has:attachment` means in [`SearchKey::GmailRaw`], or `filename:` with a text of the name. A client that
+    /// sends it sends that.
+    GmailAttachment(Option<String>),
     /// `FILTER`: the named search kept at the server (RFC 5466).
     Filter(String),
     /// `ANNOTATION`: a value of an annotation contains the text, or there is none (RFC 5257 §4.8).

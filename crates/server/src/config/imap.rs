@@ -7,6 +7,8 @@ use std::time::Duration;
 pub struct ImapOptions {
     /// Accounts that may set quotas with SETQUOTA (RFC 9208 §4.1.3), in lower case.
     pub administrators: Vec<String>,
+    /// X-GM-EXT-1 is offered: labels and searches as Gmail has them.
+    pub gmail_extensions: bool,
     /// How often a client is told that its command goes on (RFC 9585).
     pub progress: Every,
     /// On how many messages a command works (RFC 9738).

@@ -100,6 +100,8 @@ strangers_per_day = 200
 [imap]
 # Accounts that may set quotas over IMAP.
 #administrators = ["admin@{hostname}"]
+# Messages in several mailboxes are shown as one with labels, to clients made for Gmail: docs/clients.md.
+#gmail_extensions = false
 # How often a client is told that a long command goes on; "off" for never.
 #progress_every = "10s"
 # On how many messages one command works; the newest are dealt with, and the client is told where that stopped. Not below

@@ -11,9 +11,10 @@ use ::imap::server::SectionName;
 use ::imap::{
     AnnotationData, Body, Capability, DateTime, FetchAttribute, FetchModifiers, Reply, SequenceSet,
 };
-use ::store::{Columns, FlagChange, FlagMode, Flags, Rights, UidRange};
+use ::store::{Columns, FlagChange, FlagMode, Flags, MessageId, Rights, UidRange};
 
 use super::error::{self, Failure};
+use super::gmail::{self, labels::Labels};
 use super::load::{BATCH_OCTETS, Batch, Loader, runs_of_uids};
 use super::section::{self, Depth, Value};
 use super::selected::{Expunges, Run, Selected, holds, runs_of};
@@ -61,7 +62,9 @@ pub async fn fetch(
     let selected = imap.selected()?;
     let runs = selected.runs_of_uids(&chosen);
     let modseq = link.session.is_enabled(&Capability::CondStore);
-    let plan = Plan::new(attributes, seen, modseq);
+    let mut plan = Plan::new(attributes, seen, modseq);
+    plan.labels = labels(imap, &plan, &runs).await?;
+    let selected = imap.selected()?;
     if plan.columns.is_none() {
         from_view(selected, link, &runs, &plan, newest_first).await?;
         return Ok(Reply::ok("fetched"));
@@ -85,7 +88,12 @@ pub async fn unsolicited(
     attributes: Vec<FetchAttribute>,
 ) -> Result<(), Gone> {
     let modseq = link.session.is_enabled(&Capability::CondStore);
-    let plan = Plan::new(attributes, Vec::new(), modseq);
+    let mut plan = Plan::new(attributes, Vec::new(), modseq);
+    match labels(imap, &plan, &runs).await {
+        Ok(labels) => plan.labels = labels,
+        Err(Failure::Gone) => return Err(Gone),
+        Err(Failure::Reply(_)) => return Ok(()),
+    }
     let Some(selected) = imap.selected.as_deref() else {
         return Ok(());
     };
@@ -98,6 +106,28 @@ pub async fn unsolicited(
         // What cannot be told can be fetched.
         Ok(_) | Err(Failure::Reply(_)) => Ok(()),
     }
+}
+
+/// The labels of the messages, where the plan asks for them.
+async fn labels(imap: &Imap, plan: &Plan, runs: &[Run]) -> Result<Labels, Failure> {
+    let Some(selected) = imap.selected.as_deref() else {
+        return Ok(Labels::default());
+    };
+    if !plan.attributes.contains(&FetchAttribute::GmailLabels) {
+        return Ok(Labels::default());
+    }
+    let told = &selected.told;
+    let entries = runs
+        .iter()
+        .flat_map(|run| told.range(*run.start(), *run.end()));
+    let mut wanted: Vec<MessageId> = entries.map(|(_, entry)| entry.message).collect();
+    wanted.sort_unstable();
+    let (user, here) = (selected.user, (selected.account, selected.mailbox));
+    let read = imap
+        .shared
+        .db
+        .read(move |snapshot| Labels::read(snapshot, user, here, &wanted));
+    Ok(read.await?)
 }
 
 async fn imap_vanished(
@@ -250,6 +280,8 @@ pub struct Plan {
     pub annotates: bool,
     /// Parts that annotations are asked of by their numbers.
     pub parts: Vec<Vec<u32>>,
+    /// Labels of the messages, if they are asked for (X-GM-EXT-1).
+    pub labels: Labels,
     /// How much of a message's structure the sections need.
     pub depth: Depth,
     /// The names of the sections, in their order.
@@ -288,7 +320,7 @@ impl Plan {
             body: octets,
             envelope: any(|a| matches!(a, Envelope)),
             body_structure: any(|a| matches!(a, Body | BodyStructure)),
-            ids: any(|a| matches!(a, EmailId | ThreadId)),
+            ids: any(|a| matches!(a, EmailId | ThreadId | GmailThreadId)),
         };
         if any(|a| matches!(a, Flags)) && (!modseq || any(|a| matches!(a, ModSeq))) {
             seen.clear();
@@ -300,12 +332,18 @@ impl Plan {
             _ => None,
         });
         let section_names = section_names.collect();
-        let view_only = !any(|a| !matches!(a, Uid | Flags | ModSeq | InternalDate));
+        let view_only = !any(|a| {
+            !matches!(
+                a,
+                Uid | Flags | ModSeq | InternalDate | GmailMessageId | GmailLabels
+            )
+        });
         Plan {
             columns: (!view_only).then_some(columns),
             annotates,
             parts,
             attributes: once,
+            labels: Labels::default(),
             depth,
             section_names,
             seen,
@@ -340,6 +378,12 @@ async fn from_view(
                 FetchAttribute::Uid => fetch.uid(entry.uid),
                 FetchAttribute::ModSeq => fetch.modseq(entry.modseq),
                 FetchAttribute::InternalDate => fetch.internal_date(DateTime::utc(entry.received)),
+                FetchAttribute::GmailMessageId => {
+                    fetch.gmail_message_id(gmail::message_id(entry.message))
+                }
+                FetchAttribute::GmailLabels => {
+                    fetch.gmail_labels(plan.labels.of(entry.message, entry.flags))
+                }
                 _ => fetch.flags(selected.flags(&entry)),
             };
         }
@@ -403,6 +447,16 @@ async fn write(
                 FetchAttribute::EmailId => fetch.email_id(&objectid::email(row.email)),
                 FetchAttribute::ThreadId => {
                     fetch.thread_id(&objectid::thread(row.thread, row.email))
+                }
+                FetchAttribute::GmailMessageId => {
+                    fetch.gmail_message_id(gmail::message_id(row.entry.message))
+                }
+                FetchAttribute::GmailThreadId => {
+                    let number = objectid::thread_number(row.thread, row.email);
+                    fetch.gmail_thread_id(number.unsigned_abs())
+                }
+                FetchAttribute::GmailLabels => {
+                    fetch.gmail_labels(plan.labels.of(row.entry.message, row.entry.flags))
                 }
                 FetchAttribute::Rfc822 => fetch.rfc822(body(values.next())),
                 FetchAttribute::Rfc822Header => fetch.rfc822_header(body(values.next())),

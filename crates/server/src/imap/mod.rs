@@ -21,6 +21,7 @@ mod copy;
 mod error;
 mod expunge;
 mod fetch;
+mod gmail;
 mod idle;
 mod language;
 mod limit;
@@ -92,6 +93,8 @@ pub struct Imap {
     arriving: append::Arriving,
     /// HIGHESTMODSEQ was told when the client showed that it knows mod-sequences (RFC 7162 §3.1).
     condstore: bool,
+    /// X-GM-EXT-1 is offered.
+    gmail: bool,
     /// What texts are compared with (RFC 5255 §4.7).
     collation: search::fold::Collation,
     /// Tells the client that a long command goes on.
@@ -107,6 +110,7 @@ pub async fn serve(connection: Connection, shared: Arc<Shared>, service: Service
     let session = Session::new(config(&shared, &connection));
     let options = shared.config();
     let imap = Imap {
+        gmail: options.imap.gmail_extensions,
         shared,
         service,
         exchange: None,
@@ -155,6 +159,9 @@ fn capabilities(message_size: u64, options: &ImapOptions) -> Vec<Capability> {
     let mut capabilities = Config::all_capabilities();
     // RFC 7889 §2: the limit is the same for all mailboxes.
     capabilities.push(Capability::Other(format!("APPENDLIMIT={message_size}")));
+    if options.gmail_extensions {
+        capabilities.push(Capability::GmailExt1);
+    }
     if options.progress == Every::Never {
         capabilities.retain(|capability| *capability != Capability::InProgress);
     }
@@ -213,6 +220,9 @@ impl Imap {
     }
 
     async fn command(&mut self, link: &mut Link, command: Command) -> Answer {
+        if !self.gmail && gmail::is_used(&command) {
+            return Ok(gmail::NOT_OFFERED);
+        }
         match command {
             Command::Noop | Command::Check => Ok(Reply::ok("completed")),
             Command::Select(command) => select::select(self, link, command).await,
@@ -264,6 +274,7 @@ impl Imap {
             }
             Command::Store(command) => store::store(self, link, command).await,
             Command::StoreAnnotation(command) => annotate::store(self, link, command).await,
+            Command::StoreLabels(command) => gmail::store::store(self, link, command).await,
             Command::Copy { uid, set, mailbox } => copy::copy(self, link, uid, &set, mailbox).await,
             Command::Move { uid, set, mailbox } => {
                 copy::move_messages(self, link, uid, &set, mailbox).await

@@ -290,6 +290,7 @@ pub fn changes(command: &Command) -> bool {
         | Command::Unsubscribe(_)
         | Command::Append(_)
         | Command::Copy { .. }
+        | Command::StoreLabels(_)
         | Command::Move { .. } => true,
         Command::Metadata(command) => matches!(command, ::imap::MetadataCommand::Set { .. }),
         _ => false,

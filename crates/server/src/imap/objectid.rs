@@ -18,7 +18,12 @@ pub fn email(body: BodyId) -> String {
     format!("M{}", body.0)
 }
 
+/// The number in a THREADID.
+pub fn thread_number(thread: Option<i64>, body: BodyId) -> i64 {
+    thread.unwrap_or(ALONE | body.0)
+}
+
 /// THREADID. What came before threads were kept is alone in one.
 pub fn thread(thread: Option<i64>, body: BodyId) -> String {
-    format!("T{:x}", thread.unwrap_or(ALONE | body.0))
+    format!("T{:x}", thread_number(thread, body))
 }

@@ -42,6 +42,7 @@ impl Expunges {
             Command::Fetch { uid: false, .. } => Expunges::Kept,
             Command::Store(store) if !store.uid => Expunges::Kept,
             Command::StoreAnnotation(store) if !store.uid => Expunges::Kept,
+            Command::StoreLabels(store) if !store.uid => Expunges::Kept,
             Command::Search(search)
             | Command::Sort { search, .. }
             | Command::Thread { search, .. }

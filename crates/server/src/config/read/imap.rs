@@ -3,8 +3,9 @@
 use super::{Reader, Table};
 use crate::config::{Every, ImapOptions, MessageLimit};
 
-const KEYS: [&str; 4] = [
+const KEYS: [&str; 5] = [
     "administrators",
+    "gmail_extensions",
     "progress_every",
     "message_limit",
     "save_limit",
@@ -25,6 +26,9 @@ impl<'a> Reader<'a> {
         });
         options.progress = self.progress(&table).unwrap_or_default();
         options.limit = self.message_limit(&table);
+        if let Some(offered) = self.boolean(&table, "gmail_extensions") {
+            options.gmail_extensions = offered;
+        }
         options
     }
 

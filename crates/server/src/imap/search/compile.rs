@@ -1,7 +1,7 @@
 //! A search as a program against what the client was told.
 
 use ::imap::{Date, Flag, SearchKey, SequenceSet};
-use ::store::ViewSnapshot;
+use ::store::{MessageId, ViewSnapshot};
 
 use super::envelope::Member;
 use super::eval::Key;
@@ -9,6 +9,7 @@ use super::fold::Collation;
 use super::index::signature::Probe;
 use super::text::Needle;
 use crate::imap::error::{self, Failure};
+use crate::imap::gmail::search::Labelled;
 use crate::imap::selected::{keyword_bit, runs_of, system_bit};
 
 /// What a search is compiled against.
@@ -22,6 +23,8 @@ pub struct Against<'a> {
     pub now: i64,
     /// The active comparator.
     pub collation: Collation,
+    /// Messages by label.
+    pub labelled: &'a Labelled,
 }
 
 impl Against<'_> {
@@ -82,6 +85,17 @@ impl Against<'_> {
             SearchKey::ThreadId(id) => Key::ThreadId(id.clone()),
             // What they find was put in before.
             SearchKey::Annotation { .. } => Key::Always(false),
+            SearchKey::GmailMessageId(id) => match i64::try_from(*id) {
+                Ok(id) => Key::Contents([MessageId(id)].into()),
+                Err(_) => Key::Always(false),
+            },
+            SearchKey::GmailThreadId(id) => Key::ThreadId(format!("T{id:x}")),
+            SearchKey::GmailLabel(label) => Key::Contents(self.labelled.with(label)),
+            SearchKey::GmailAttachment(name) => {
+                Key::Attached(name.as_ref().map(|name| self.needle(name, fuzzy)))
+            }
+            // What it says was put in its place before.
+            SearchKey::GmailRaw(_) => Key::Always(false),
             // Those that exist were put in before.
             SearchKey::Filter(name) => return Err(error::undefined_filter(name).into()),
             SearchKey::Fuzzy(key) => self.key(key, true)?,

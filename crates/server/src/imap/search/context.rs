@@ -26,6 +26,7 @@ use super::{is_fuzzy, run, sort};
 use crate::drive::Gone;
 use crate::imap::annotate;
 use crate::imap::error::Failure;
+use crate::imap::gmail::search::Labelled;
 use crate::imap::progress::Pace;
 use crate::imap::selected::Selected;
 use crate::imap::{Answer, Imap, Link, fetch};
@@ -96,7 +97,12 @@ pub fn follow(
         .iter()
         .map(|context| context.members.len())
         .sum();
-    if selected.contexts.list.len() >= CONTEXTS || held.saturating_add(members.len()) > MEMBERS {
+    // Who has a label changes in other mailboxes, of which nothing is heard here.
+    let labels = search
+        .key
+        .any(&|key| matches!(key, SearchKey::GmailLabel(_)));
+    let full = held.saturating_add(members.len()) > MEMBERS;
+    if selected.contexts.list.len() >= CONTEXTS || full || labels {
         return refuse(link, tag);
     }
     let key = freeze(&search.key, &selected.told, &selected.saved);
@@ -247,6 +253,7 @@ impl Context {
             saved: &[],
             now: imap.shared.timestamp(),
             collation: self.collation,
+            labelled: &Labelled::default(),
         }
         .compile(&key)?;
         let order = run::Order {

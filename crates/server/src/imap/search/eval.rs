@@ -7,8 +7,11 @@
 
 use std::ops::{Range, RangeInclusive};
 
-use store::{Entry, Flags, MessageRow, SearchColumn};
+use std::sync::Arc;
 
+use store::{Entry, Flags, MessageId, MessageRow, SearchColumn};
+
+use super::attached;
 use super::content::Content;
 use super::digest;
 use super::envelope::{self, Member};
@@ -50,6 +53,10 @@ pub enum Key {
     EmailId(String),
     /// Messages of this thread (RFC 8474 §6).
     ThreadId(String),
+    /// Messages of these contents, ascending.
+    Contents(Arc<[MessageId]>),
+    /// Messages with an attachment, or one with this text in its name.
+    Attached(Option<Needle>),
     /// Messages with this text in the subject.
     Subject(Needle),
     /// Messages with a field of this name that contains this text.
@@ -105,11 +112,13 @@ impl Key {
             | Key::Flags(_)
             | Key::Keyword(_)
             | Key::Received(_)
+            | Key::Contents(_)
             | Key::ModSeq(_) => Need::View,
             Key::Larger(_) | Key::Smaller(_) | Key::Saved(_) => Need::Row,
             Key::Sent(_)
             | Key::Address(..)
             | Key::Subject(_)
+            | Key::Attached(_)
             | Key::EmailId(_)
             | Key::ThreadId(_) => Need::Envelope,
             Key::Header(..) => Need::Header,
@@ -118,6 +127,16 @@ impl Key {
             Key::And(keys) | Key::Or(keys) => {
                 keys.iter().map(Key::need).max().unwrap_or(Need::View)
             }
+        }
+    }
+
+    /// Whether the stored structure is needed.
+    pub fn structure(&self) -> bool {
+        match self {
+            Key::Attached(_) => true,
+            Key::Not(key) => key.structure(),
+            Key::And(keys) | Key::Or(keys) => keys.iter().any(Key::structure),
+            _ => false,
         }
     }
 
@@ -166,6 +185,10 @@ impl Key {
             Key::Received(seconds) => Some(seconds.contains(&facts.entry.received)),
             Key::Saved(seconds) => facts.row.map(|row| seconds.contains(&row.saved)),
             Key::ModSeq(modseq) => Some(facts.entry.modseq >= *modseq),
+            Key::Contents(messages) => Some(messages.binary_search(&facts.entry.message).is_ok()),
+            Key::Attached(name) => facts
+                .row
+                .map(|row| attached::is_in(row.body_structure, name.as_ref())),
             Key::Sent(days) => {
                 let day = match (facts.indexed, facts.row) {
                     (Some((segment, at)), _) => segment.dates(at)?.day,

@@ -6,6 +6,7 @@
 //!
 //! SORT and THREAD search first and then load what they compare ([`keys`]). Limits are in [`run`].
 
+mod attached;
 pub mod comparator;
 mod compile;
 pub mod content;
@@ -34,7 +35,7 @@ use ::store::ViewSnapshot;
 
 use super::progress::Pace;
 use super::selected::Selected;
-use super::{Answer, Imap, Link, annotate, error};
+use super::{Answer, Imap, Link, annotate, error, gmail};
 use compile::Against;
 use eval::Key;
 use run::Hit;
@@ -91,7 +92,9 @@ async fn find(
     beyond: Beyond,
 ) -> Result<(Vec<Hit>, Duration), error::Failure> {
     let key = std::mem::replace(&mut search.key, SearchKey::All);
-    search.key = filter::expand(imap, key).await?;
+    let key = filter::expand(imap, key).await?;
+    let (key, labelled) = gmail::search::expand(imap, key).await?;
+    search.key = key;
     let now = imap.shared.timestamp();
     let collation = imap.collation;
     let user = imap.account()?;
@@ -105,6 +108,7 @@ async fn find(
         saved: &selected.saved,
         now,
         collation,
+        labelled: &labelled,
     }
     .compile(&key)?;
     if beyond == Beyond::Refused {

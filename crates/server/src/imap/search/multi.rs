@@ -17,6 +17,7 @@ use super::{context, failed, filter, is_fuzzy, modseq};
 use crate::imap::access::{self, Place};
 use crate::imap::annotate;
 use crate::imap::error::Failure;
+use crate::imap::gmail::{self, search::Labelled};
 use crate::imap::list;
 use crate::imap::progress::Pace;
 use crate::imap::{Answer, Imap, Link};
@@ -28,7 +29,9 @@ pub async fn esearch(
     sources: Vec<MailboxFilter>,
     mut search: Search,
 ) -> Answer {
-    search.key = filter::expand(imap, search.key).await?;
+    let key = filter::expand(imap, search.key).await?;
+    let (key, labelled) = gmail::search::expand(imap, key).await?;
+    search.key = key;
     let user = imap.account()?;
     let selected = imap
         .selected
@@ -61,10 +64,11 @@ pub async fn esearch(
         };
         let so_far = (spent, looked_at);
         let hits;
-        (hits, spent) = match find(imap, link, &told, &search, is_selected, so_far).await {
-            Ok(found) => found,
-            Err(failure) => return Err(failed(imap, &search, failure)),
-        };
+        (hits, spent) =
+            match find(imap, link, &told, (&search, &labelled), is_selected, so_far).await {
+                Ok(found) => found,
+                Err(failure) => return Err(failed(imap, &search, failure)),
+            };
         looked_at = looked_at.saturating_add(u64::from(told.len()));
         if is_selected {
             keep(imap, link, &search, &hits)?;
@@ -82,7 +86,7 @@ async fn find(
     imap: &mut Imap,
     link: &mut Link,
     told: &Arc<ViewSnapshot>,
-    search: &Search,
+    (search, labelled): (&Search, &Labelled),
     is_selected: bool,
     (spent, before): (Duration, u64),
 ) -> Result<(Vec<Hit>, Duration), Failure> {
@@ -99,6 +103,7 @@ async fn find(
         saved,
         now: imap.shared.timestamp(),
         collation: imap.collation,
+        labelled,
     }
     .compile(&key)?;
     // RFC 9738 has one UID to say where a command stopped, and here are many mailboxes: it is not begun.

@@ -76,6 +76,7 @@ pub async fn find(
     key.columns(&mut columns);
     let job = Arc::new(Job {
         need: key.need(),
+        structure: key.structure(),
         key,
         columns,
         fuzzy: order.fuzzy,
@@ -131,6 +132,7 @@ pub fn find_in(store: &Store, told: &Arc<ViewSnapshot>, key: Key, indexed: bool)
     }
     let job = Job {
         need: key.need(),
+        structure: key.structure(),
         key,
         columns,
         fuzzy: false,
@@ -151,6 +153,8 @@ pub fn find_in(store: &Store, told: &Arc<ViewSnapshot>, key: Key, indexed: bool)
 struct Job {
     key: Key,
     need: Need,
+    /// It asks for structures.
+    structure: bool,
     /// What it asks of the index.
     columns: Vec<SearchColumn>,
     /// Scores are wanted: a message is found only when all of it is known.
@@ -188,6 +192,7 @@ struct Open {
     received: i64,
     saved: i64,
     envelope: Vec<u8>,
+    structure: Vec<u8>,
     body: BodyRef,
     header: Range<usize>,
     thread: Option<i64>,
@@ -305,7 +310,7 @@ impl Job {
         let columns = Columns {
             index: self.need == Need::Header,
             envelope: self.need >= Need::Envelope,
-            body_structure: false,
+            body_structure: self.structure,
             body: octets,
             ids: false,
         };
@@ -426,6 +431,7 @@ fn open(seq: u32, entry: Entry, row: &MessageRow<'_>) -> Option<Open> {
         received: row.received,
         saved: row.saved,
         envelope,
+        structure: row.body_structure.to_vec(),
         body: row.body?,
         header,
         thread: row.thread,
@@ -446,7 +452,7 @@ impl Open {
             body: Some(self.body),
             index: &[],
             envelope: &self.envelope,
-            body_structure: &[],
+            body_structure: &self.structure,
             email: Some(self.body.id),
             thread: self.thread,
         }

@@ -251,6 +251,7 @@ impl Site {
             saved: &[],
             now: 1_700_000_000,
             collation,
+            labelled: &Default::default(),
         };
         let key = against.compile(key).unwrap();
         let found = find_in(&self.store, &told, key, indexed);
