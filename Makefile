@@ -55,6 +55,7 @@ lab: build
 soak: build
 	CUTS=$${CUTS:-500} KILLS=$${KILLS:-200} python3 tools/powercut/run.py power kill
 	python3 tools/interop/run.py
+	WAXWING_COMMANDS=100000 $(CARGO) test --locked --package waxwing-server --test imap_model
 
 .PHONY: test-oracle
 

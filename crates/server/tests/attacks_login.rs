@@ -163,3 +163,83 @@ fn a45_names_that_mean_something_elsewhere_are_only_names() {
     let wide = "\u{1f4a9}".repeat(250);
     assert_eq!(imap(&server, &wide, "open-sesame"), unknown);
 }
+
+/// The time that a wrong login takes says nothing of whether there is such an account (attack A43): one that is not there
+/// costs a hash as well.
+#[test]
+fn a43_who_is_not_there_takes_as_long() {
+    let server = server("0");
+    let time = |user: &str| {
+        let mut client = Client::connect(&server);
+        let begun = std::time::Instant::now();
+        client.no(&format!("LOGIN {user} wrong"));
+        begun.elapsed().as_secs_f64()
+    };
+    let median = |mut times: Vec<f64>| {
+        times.sort_by(f64::total_cmp);
+        times[times.len() / 2]
+    };
+    // The machine that tests has other work: what is different is so each time.
+    let mut seen = Vec::new();
+    for _ in 0..4 {
+        let (mut known, mut unknown) = (Vec::new(), Vec::new());
+        for _ in 0..7 {
+            known.push(time("alice@example.test"));
+            unknown.push(time("nobody@example.test"));
+        }
+        let (known, unknown) = (median(known), median(unknown));
+        if (known - unknown).abs() < 0.1 * known {
+            return;
+        }
+        seen.push((known, unknown));
+    }
+    panic!("seconds for a known and an unknown account: {seen:?}");
+}
+
+/// Aborted and broken exchanges on many connections at once (attack A13): whoever logs in rightly meanwhile gets in, and
+/// nothing is left of the others.
+#[test]
+fn a13_others_get_in_meanwhile() {
+    let server = server("0");
+    drop(Client::login(&server, "alice@example.test"));
+    let resident = || {
+        let statm = format!("/proc/{}/statm", server.pid().expect("a process"));
+        let statm = std::fs::read_to_string(statm).expect("statm");
+        let pages = statm
+            .split(' ')
+            .nth(1)
+            .and_then(|pages| pages.parse::<u64>().ok());
+        pages.expect("pages") * 4096
+    };
+    let before = resident();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let responses = ["*", "=", "!!!!", "AAAA", "biws"];
+                for response in responses.iter().cycle().take(100) {
+                    let mut client = Client::connect(&server);
+                    let mechanism = match *response {
+                        "biws" => "SCRAM-SHA-256",
+                        _ => "PLAIN",
+                    };
+                    let line = format!("x AUTHENTICATE {mechanism}\r\n{response}\r\n");
+                    client.connection.send(line.as_bytes()).expect("sends");
+                    let answer = client
+                        .connection
+                        .answers_until(|line| line.starts_with("x ") || line.starts_with("* BYE"))
+                        .expect("an answer");
+                    assert!(answer.iter().all(|line| !line.starts_with("x OK")));
+                }
+            });
+        }
+        for _ in 0..10 {
+            Client::login(&server, "bob@example.test").ok("NOOP");
+        }
+    });
+    let grown = resident().saturating_sub(before);
+    // Each check of a password takes its memory, some at a time.
+    assert!(
+        grown < 96 << 20,
+        "{grown} octets after four hundred exchanges"
+    );
+}

@@ -1099,6 +1099,71 @@ fn a25_names_are_never_paths() {
     assert_eq!(before.len(), after.len(), "{after:?}");
 }
 
+/// A25, seen by the kernel: whatever mailboxes are called, no file outside of the data folder is touched.
+#[test]
+fn a25_no_path_outside_of_the_store() {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+    let server = server();
+    let mut c = Client::login(&server, ALICE);
+    c.ok("SELECT INBOX");
+    let log = server.data().with_file_name("trace");
+    let tracer = Command::new("strace")
+        .args(["-f", "-e", "trace=%file", "-o"])
+        .arg(&log)
+        .args(["-p", &server.pid().unwrap().to_string()])
+        .stderr(Stdio::piped())
+        .spawn();
+    let Ok(mut tracer) = tracer else {
+        return println!("skipped: there is no strace here");
+    };
+    let mut lines = BufReader::new(tracer.stderr.take().unwrap()).lines();
+    let first = lines.next().and_then(Result::ok).unwrap_or_default();
+    if !first.contains("attached") {
+        let _ = tracer.wait();
+        return println!("skipped: strace may not trace here: {first}");
+    }
+    for name in [
+        "../x",
+        "..",
+        "/etc/passwd",
+        "a/../../b",
+        "~root",
+        "#news.x",
+        "adm",
+        "c:\\x",
+        "x%2f..%2fy",
+        "&AC8-x",
+    ] {
+        let quoted = format!("\"{}\"", name.replace('\\', "\\\\"));
+        c.command(&format!("CREATE {quoted}"));
+        c.command(&format!("SELECT {quoted}"));
+        c.command(&format!("STATUS {quoted} (MESSAGES)"));
+        c.command(&format!("RENAME {quoted} {quoted}"));
+        c.command(&format!("GETMETADATA {quoted} /private/comment"));
+        c.command(&format!("LIST {quoted} *"));
+        c.command(&format!("DELETE {quoted}"));
+    }
+    c.append(
+        "INBOX",
+        &plain("seen by the tracer", "so that there is something to see"),
+    );
+    let pid = tracer.id().to_string();
+    Command::new("kill").args(["-INT", &pid]).status().unwrap();
+    tracer.wait().unwrap();
+    let data = server.data().display().to_string();
+    let trace = std::fs::read_to_string(&log).unwrap();
+    for line in trace.lines() {
+        for path in line.split('"').skip(1).step_by(2) {
+            let inside = path.starts_with(&data) || !path.starts_with('/');
+            let system = ["/proc/", "/sys/", "/dev/", "/etc/resolv.conf", "/etc/hosts"];
+            let of_system = system.iter().any(|known| path.starts_with(known));
+            assert!(inside || of_system, "{line}");
+            assert!(!path.contains("..") && !path.contains("passwd"), "{line}");
+        }
+    }
+}
+
 /// A client that writes a literal and the line end behind it apart waits for an acknowledgement of the first (RFC 896)
 /// on a socket that is not told otherwise. Forty such appends in a row must not cost forty delays of 40 ms.
 #[test]

@@ -2,8 +2,8 @@
 //!
 //! Two things are compared: each client's picture, built from untagged responses alone, with the mailboxes of the
 //! model; and every answer with what that client was told before. Some of the clients enabled CONDSTORE or QRESYNC: what
-//! they are told of mod-sequences must fit together, and what they missed while they were away must be what a SELECT with
-//! QRESYNC tells. WAXWING_SEED replays a run, WAXWING_COMMANDS makes it longer (100000 takes some minutes).
+//! they are told of mod-sequences must fit together, conditional STORE must leave alone what changed, and what they missed
+//! while they were away or cut off must be what a SELECT with QRESYNC tells. WAXWING_SEED replays a run, WAXWING_COMMANDS makes it longer (100000 takes some minutes).
 
 use std::collections::BTreeSet;
 
@@ -299,6 +299,18 @@ impl Session {
         }
     }
 
+    /// The connection is lost, without a word, and another begins.
+    fn reconnect(&mut self, server: &Server, which: usize, model: &[Mailbox; 2]) {
+        self.leave();
+        self.client = Client::login(server, "alice@example.test");
+        match self.mode {
+            Mode::Plain => {}
+            Mode::CondStore => drop(self.client.ok("ENABLE CONDSTORE")),
+            Mode::QResync => drop(self.client.ok("ENABLE QRESYNC")),
+        }
+        self.select(which, model);
+    }
+
     /// Leaves what is selected; what is known of it stays known.
     fn leave(&mut self) {
         let known = std::mem::take(&mut self.known);
@@ -420,6 +432,11 @@ fn clients_know_what_the_model_holds() {
     let commands = commands.ok().and_then(|n| n.parse().ok()).unwrap_or(20_000);
     for step in 0..commands {
         let at = random.below(sessions.len());
+        if random.below(60) == 0 {
+            // The connection breaks; a client that knows QRESYNC goes on where it was.
+            let target = random.below(2);
+            sessions[at].reconnect(&server, target, &model);
+        }
         one(&mut sessions[at], &mut model, &mut random, &mut mark);
         if step % 50 == 0 {
             for session in &mut sessions {
@@ -435,7 +452,7 @@ fn clients_know_what_the_model_holds() {
 /// One random command of one session, done to the model, too.
 fn one(session: &mut Session, model: &mut [Mailbox; 2], random: &mut Random, mark: &mut u64) {
     let which = session.selected.unwrap();
-    match random.below(14) {
+    match random.below(16) {
         0..=2 if model[0].messages.len() + model[1].messages.len() < 60 => {
             append(session, model, random, mark)
         }
@@ -459,6 +476,7 @@ fn one(session: &mut Session, model: &mut [Mailbox; 2], random: &mut Random, mar
         9 => fetch(session, &model[which], random),
         10 => search(session, &model[which], random),
         11 => session.agree(model),
+        14 => changed_since(session, &model[which], random),
         12 => {
             let target = random.below(2);
             if random.below(3) == 0 {
@@ -553,8 +571,18 @@ fn store(session: &mut Session, mailbox: &mut Mailbox, random: &mut Random) {
     };
     let suffix = if silent { ".SILENT" } else { "" };
     let prefix = if by_uid { "UID " } else { "" };
-    let command = format!("{prefix}STORE {numbers} {sign}FLAGS{suffix} {}", list(&set));
+    // RFC 7162 §3.1.3: half of the time, those who know mod-sequences store only what they know.
+    let since = (session.mode != Mode::Plain && random.below(2) == 0).then(|| {
+        let known = session.known[first - 1 + random.below(last + 1 - first)].modseq;
+        [known.unwrap_or(0), session.synced, session.heard, 1][random.below(4)]
+    });
+    let condition = since.map_or(String::new(), |since| format!(" (UNCHANGEDSINCE {since})"));
+    let command = format!(
+        "{prefix}STORE {numbers}{condition} {sign}FLAGS{suffix} {}",
+        list(&set)
+    );
     let answer = session.client.command(&command);
+    let modified = modified(session, &answer, by_uid);
     if std::env::var("WAXWING_SHOW").is_ok() {
         println!(
             "{:?} {command}: {:?} {}",
@@ -567,6 +595,13 @@ fn store(session: &mut Session, mailbox: &mut Mailbox, random: &mut Random) {
     for uid in &wanted {
         match mailbox.messages.iter_mut().find(|m| Some(m.uid) == *uid) {
             Some(message) => {
+                let left_alone = modified.contains(&message.uid);
+                if let Some(since) = since {
+                    check_condition(message, since, left_alone, sign, &command, &answer);
+                }
+                if left_alone {
+                    continue;
+                }
                 let before = message.flags.clone();
                 match sign {
                     "+" => message.flags.extend(set.iter().cloned()),
@@ -588,6 +623,9 @@ fn store(session: &mut Session, mailbox: &mut Mailbox, random: &mut Random) {
     if silent {
         // The client knows what it asked for; what it does not know is told.
         for known in &mut session.known[first - 1..last] {
+            if known.uid.is_some_and(|uid| modified.contains(&uid)) {
+                continue;
+            }
             if let Some(flags) = &mut known.flags {
                 match sign {
                     "+" => flags.extend(set.iter().cloned()),
@@ -600,7 +638,9 @@ fn store(session: &mut Session, mailbox: &mut Mailbox, random: &mut Random) {
     session.learn(&answer, by_uid);
     if !silent && !by_uid {
         for (at, uid) in (first..=last).zip(&wanted) {
-            if let Some(message) = mailbox.messages.iter().find(|m| Some(m.uid) == *uid) {
+            if let Some(message) = mailbox.messages.iter().find(|m| Some(m.uid) == *uid)
+                && !modified.contains(&message.uid)
+            {
                 assert_eq!(
                     session.known[at - 1].flags.as_ref(),
                     Some(&message.flags),
@@ -609,6 +649,91 @@ fn store(session: &mut Session, mailbox: &mut Mailbox, random: &mut Random) {
             }
         }
     }
+}
+
+/// The UIDs of the messages that a conditional STORE left alone.
+fn modified(session: &Session, answer: &Answer, by_uid: bool) -> Vec<u32> {
+    let Some(set) = answer.code().strip_prefix("MODIFIED ") else {
+        return Vec::new();
+    };
+    let uid = |number: u32| match by_uid {
+        true => Some(number),
+        false => session.known[number as usize - 1].uid,
+    };
+    numbers(set).into_iter().filter_map(uid).collect()
+}
+
+/// Whether a conditional STORE was right about a message that is there. A message that changed, but not in what is stored,
+/// may be taken for unchanged (RFC 7162 §3.1.12); one that did not change never for changed.
+fn check_condition(
+    message: &Message,
+    since: u64,
+    left_alone: bool,
+    sign: &str,
+    command: &str,
+    answer: &Answer,
+) {
+    let changed = match message.modseq.told {
+        Some(told) => told > since,
+        None if message.modseq.above >= since => true,
+        // It changed since anybody was told of it, to what nobody knows.
+        None => return,
+    };
+    let told = || {
+        format!(
+            "{message:?} {command} {:?} {}",
+            answer.lines(),
+            answer.tagged
+        )
+    };
+    assert!(changed || !left_alone, "{}", told());
+    if sign.is_empty() {
+        assert_eq!(changed, left_alone, "{}", told());
+    }
+}
+
+/// FETCH of what changed, and with QRESYNC of what vanished, since some mod-sequence (RFC 7162 §3.1.4.1, §3.2.6).
+fn changed_since(session: &mut Session, mailbox: &Mailbox, random: &mut Random) {
+    if session.mode == Mode::Plain || session.known.is_empty() {
+        return;
+    }
+    // First all that is new is told, so that what follows is the answer alone.
+    session.run("NOOP", true);
+    let since = match run_of(session, random) {
+        Some((first, _)) => session.known[first - 1].modseq.unwrap_or(session.synced),
+        None => session.synced,
+    }
+    .max(1);
+    let vanished = match session.mode {
+        Mode::QResync => " VANISHED",
+        _ => "",
+    };
+    let answer = session.client.command(&format!(
+        "UID FETCH 1:* (UID FLAGS) (CHANGEDSINCE {since}{vanished})"
+    ));
+    assert!(answer.ok(), "{}", answer.tagged);
+    let mut told = BTreeSet::new();
+    for line in answer.lines() {
+        if let Some(uids) = line.strip_prefix("VANISHED (EARLIER) ") {
+            let gone = numbers(uids);
+            let there = mailbox.messages.iter().find(|m| gone.contains(&m.uid));
+            assert_eq!(there, None, "{line}");
+        }
+        if line.contains(" FETCH ") {
+            let modseq = number_behind(&line, "MODSEQ (").unwrap();
+            assert!(modseq > since, "{line}");
+            told.insert(item(&line, "UID").unwrap().parse::<u32>().unwrap());
+        }
+    }
+    for message in &mailbox.messages {
+        let changed = match message.modseq.told {
+            Some(modseq) => modseq > since,
+            None if message.modseq.above >= since => true,
+            None => continue,
+        };
+        assert_eq!(changed, told.contains(&message.uid), "{message:?} {since}");
+    }
+    session.learn(&answer, true);
 }
 
 fn copy(session: &mut Session, model: &mut [Mailbox; 2], random: &mut Random) {
@@ -894,4 +1019,66 @@ fn busy(server: &Server, number: u64, seed: u64) -> Session {
         }
     }
     session
+}
+
+/// Who was away for longer than the history reaches is told of every UID without a message, and nothing wrong.
+#[test]
+fn a_client_away_for_too_long_is_told_all_that_may_be_gone() {
+    let mut server = Server::start().unwrap();
+    server.add_domain("example.test").unwrap();
+    server.add_account("alice@example.test").unwrap();
+    let mut client = Client::login(&server, "alice@example.test");
+    for n in 0..6 {
+        client.append("INBOX", format!("Subject: {n}\r\n\r\n").as_bytes());
+    }
+    let selected = client.ok("SELECT INBOX (CONDSTORE)");
+    let told = |word: &str| {
+        let lines = selected.lines();
+        lines
+            .iter()
+            .find_map(|line| number_behind(line, word))
+            .unwrap()
+    };
+    let (validity, before) = (told("[UIDVALIDITY"), told("[HIGHESTMODSEQ"));
+    client.ok("UID STORE 2 +FLAGS.SILENT (\\Deleted)");
+    client.ok("EXPUNGE");
+    client.ok("UID STORE 5 +FLAGS.SILENT (\\Deleted)");
+    client.ok("EXPUNGE");
+    let answer = client.ok("STATUS INBOX (HIGHESTMODSEQ)");
+    let after = number_behind(&answer.with("STATUS")[0], "HIGHESTMODSEQ").unwrap();
+    let resync = |client: &mut Client, since: u64| {
+        client.ok("ENABLE QRESYNC");
+        let answer = client.ok(&format!("SELECT INBOX (QRESYNC ({validity} {since}))"));
+        answer.with("VANISHED")
+    };
+    assert_eq!(resync(&mut client, before), ["VANISHED (EARLIER) 2,5"]);
+    drop(client);
+    server.stop().unwrap();
+    // All but the last expunge is forgotten.
+    let store = store::Store::open(server.data(), store::Options::default()).unwrap();
+    let account = store
+        .read(|s| s.account("alice@example.test"))
+        .unwrap()
+        .unwrap()
+        .id;
+    let inbox = store
+        .read(|s| s.mailbox(account, "INBOX"))
+        .unwrap()
+        .unwrap()
+        .id;
+    let forgotten = store.write(move |tx| tx.forget_expunged(account, inbox, 1, i64::MAX));
+    assert_eq!(forgotten.unwrap(), 1);
+    store.close();
+    server.launch().unwrap();
+    let mut client = Client::login(&server, "alice@example.test");
+    // UID 2 is not remembered; each UID without a message may be one that the client has not heard of.
+    assert_eq!(resync(&mut client, before), ["VANISHED (EARLIER) 2,5"]);
+    assert_eq!(resync(&mut client, after), [""; 0]);
+    // Of the UIDs the client names only.
+    let answer = client.ok(&format!("SELECT INBOX (QRESYNC ({validity} {before} 3:9))"));
+    assert_eq!(answer.with("VANISHED"), ["VANISHED (EARLIER) 5"]);
+    let answer = client.ok(&format!(
+        "UID FETCH 1:4 (UID) (CHANGEDSINCE {before} VANISHED)"
+    ));
+    assert_eq!(answer.with("VANISHED"), ["VANISHED (EARLIER) 2"]);
 }

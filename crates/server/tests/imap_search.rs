@@ -121,3 +121,48 @@ fn a20_searches_of_many_connections_leave_others_alone() {
         }
     }
 }
+
+/// A20: fifty connections of one account that search all the time leave somebody else's search its share.
+#[test]
+fn a20_one_account_has_one_share() {
+    let server = server();
+    let words = "some words that are looked through ".repeat(100);
+    let mut filler = Client::login(&server, ALICE);
+    for n in 0..30 {
+        let text = format!("Subject: {n}\r\n\r\n{words}\r\n");
+        assert!(filler.append("INBOX", text.as_bytes()).ok());
+    }
+    let mut bob = Client::login(&server, BOB);
+    assert!(bob.append("INBOX", &message(1)).ok());
+    bob.ok("SELECT INBOX");
+    let mut busy: Vec<Client> = (0..50).map(|_| Client::login(&server, ALICE)).collect();
+    for client in &mut busy {
+        client.ok("SELECT INBOX");
+    }
+    let begun = Instant::now();
+    let tags: Vec<Vec<String>> = busy
+        .iter_mut()
+        .map(|client| {
+            let search = "SEARCH FUZZY BODY lokedthruogh FUZZY BODY sommewordds FUZZY BODY nothing";
+            (0..2).map(|_| client.send(search)).collect()
+        })
+        .collect();
+    // A search of one's own, in the middle of all that: it stands before most of those that were asked for earlier.
+    let mut waits = Vec::new();
+    for _ in 0..5 {
+        let asked = Instant::now();
+        bob.ok("SEARCH BODY tree");
+        waits.push(asked.elapsed());
+    }
+    let asked = begun.elapsed();
+    for (client, tags) in busy.iter_mut().zip(tags) {
+        for tag in tags {
+            let answer = client.answer(&tag);
+            assert!(answer.ok() || answer.code() == "LIMIT", "{}", answer.tagged);
+        }
+    }
+    let all = begun.elapsed();
+    println!("{waits:?}, {asked:?} of {all:?}");
+    // In one line with the others, each of the five would come after fifty.
+    assert!(asked < all / 2, "{waits:?}, {asked:?} of {all:?}");
+}

@@ -358,7 +358,91 @@ fn counted_runs(mut identifiers: Vec<i64>) -> Vec<CountedRun> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicI64, Ordering};
+
     use super::*;
+    use crate::store::Options;
+    use crate::{AccountId, Clock};
+
+    #[derive(Debug)]
+    struct Hands(AtomicI64);
+
+    impl Clock for Hands {
+        fn now(&self) -> Timestamp {
+            self.0.load(Ordering::Relaxed)
+        }
+    }
+
+    const DAY: i64 = 86_400;
+    const BEGIN: i64 = 1_700_000_000;
+
+    /// UIDs 2, 4, 6 … vanished one after the other, each with a modseq of its own from `from` on, at that time.
+    fn vanish(store: &Store, place: (AccountId, MailboxId), from: i64, count: i64, at: i64) {
+        let sql = "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < $5) \
+                   INSERT INTO expunged (account_id, mailbox_id, modseq, first_uid, last_uid, expunged_at) \
+                   SELECT $1, $2, $3 + i, 2 * ($3 + i), 2 * ($3 + i), $4 FROM n";
+        let (account, mailbox) = place;
+        let last = count - 1;
+        let write = move |tx: &mut Tx<'_>| {
+            tx.sql
+                .execute(sql, values![account, mailbox, from, at, last])
+        };
+        assert_eq!(store.write(write).unwrap(), count as u64);
+    }
+
+    /// A client that was away for a summer, or behind by a hundred thousand expunges, is told exactly what it missed.
+    #[test]
+    fn ninety_days_and_a_hundred_thousand_are_remembered() {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Arc::new(Hands(AtomicI64::new(BEGIN)));
+        let options = Options {
+            clock: clock.clone(),
+            reserve: 0,
+            ..Options::default()
+        };
+        let store = Store::open(folder.path(), options).unwrap();
+        let account = store
+            .write(|tx| {
+                tx.add_domain("a.example")?;
+                tx.add_account("u@a.example", None, None)
+            })
+            .unwrap();
+        let inbox = store
+            .read(|s| s.mailbox(account, "INBOX"))
+            .unwrap()
+            .unwrap();
+        let place = (account, inbox.id);
+        let since = |modseq: i64| {
+            store
+                .read(|s| s.expunged_since(account, inbox.id, modseq as u64))
+                .unwrap()
+                .map(|runs| runs.len())
+        };
+        let keep = REMEMBERED as i64;
+        // Old, but not many: nothing is forgotten.
+        vanish(&store, place, 1_000, 5_000, BEGIN);
+        clock.0.store(BEGIN + 400 * DAY, Ordering::Relaxed);
+        store.maintain().unwrap();
+        assert_eq!(since(999), Some(5_000));
+        // Many, but not old: neither.
+        vanish(&store, place, 6_000, keep, BEGIN + 400 * DAY);
+        clock.0.store(BEGIN + 489 * DAY, Ordering::Relaxed);
+        store.maintain().unwrap();
+        // What is old goes, as it is not among the last hundred thousand; what is younger than 90 days stays.
+        assert_eq!(since(5_999), Some(REMEMBERED as usize));
+        assert_eq!(since(5_998), None);
+        assert_eq!(since(0), None);
+        // A few more, and time: the last hundred thousand stay, however old they are.
+        vanish(&store, place, 6_000 + keep, 10, BEGIN + 489 * DAY);
+        store.maintain().unwrap();
+        assert_eq!(since(5_999), Some(REMEMBERED as usize + 10));
+        clock.0.store(BEGIN + 900 * DAY, Ordering::Relaxed);
+        store.maintain().unwrap();
+        assert_eq!(since(6_009), Some(REMEMBERED as usize));
+        assert_eq!(since(6_008), None);
+        store.close();
+    }
 
     #[test]
     fn neighbours_that_are_listed_equally_often_become_runs() {
