@@ -28,12 +28,12 @@ def at_the_keyboard(site, report):
                 "feature-list=quit-without-confirm,enable-aggregate-command-set,expunge-without-confirm,"
                 f"expunge-without-confirm-everywhere\nnewsrc-path={folder}/news\naddress-book={folder}/book\n"
             )
+        # What it says at the foot of the index it may say so shortly that nobody sees it: there its silence is enough.
         steps = [
-            ("opened with 3 messages", ";"), ("select criteria", "a"), ("all 3 messages selected", "a"),
-            ("apply command", "*"), ("flag new", "*"), ("flagged 3 messages", "a"), ("apply command", "s"),
-            ("save 3 msgs", "Archive\r"), ("3 messages saved", "x"), ("3 messages expunged", "c"),
+            ("message 1 of 3", ";"), ("select criteria", "a"), ("", "a"), ("apply command", "*"), ("flag new", "*"), ("", "a"),
+            ("apply command", "s"), ("save 3 msgs", "Archive\r"), ("", "x"), ("", "c"),
             ("message text", f"{friend}\r\r{blob}\rfrom alpine\rfirst\r.\rFrom here\r\x18"), ("send message", "y"),
-            ("message sent", "q"),
+            ("message sent|writing fcc.*fldrlist", "q"),
         ]
         status, seen = terminal(
             ["alpine", "-p", rc, "-P", f"{folder}/none", "-i"], {"HOME": folder, "SSL_CERT_FILE": site.cafile},

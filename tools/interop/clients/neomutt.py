@@ -35,7 +35,7 @@ def settings(site, account, folder):
 
 def terminal(command, environment, answers=None, steps=(), seconds=90):
     """Runs a command on a terminal of its own until it ends. Gives each answer whenever its question is asked, and types
-    what the steps say once each, in their order, when what they wait for is shown. It waits until the program is silent:
+    what the steps say once each, in their order, when what they wait for (a pattern) is shown. It waits until the program is silent:
     some throw away what was typed before they began to listen."""
     pid, line = pty.fork()
     if pid == 0:
@@ -55,7 +55,7 @@ def terminal(command, environment, answers=None, steps=(), seconds=90):
                 continue
             shown = read(seen[answered:])
             given = [answer for question, answer in (answers or {}).items() if question in shown]
-            if not given and steps and steps[0][0] in shown:
+            if not given and steps and re.search(steps[0][0], shown):
                 given = [steps.pop(0)[1]]
             for answer in given:
                 answered = len(seen)
