@@ -10,6 +10,11 @@ use testkit::Server;
 /// Announced names that no dialog can show, and the file that does.
 const ELSEWHERE: &[(&str, &str)] = &[
     ("AUTH=SCRAM-SHA-256", "tools/interop/clients/msmtp.py"),
+    // An administrator sets the limit.
+    (
+        "QUOTA=RES-ANNOTATION-STORAGE",
+        "crates/server/tests/imap_annotations.rs",
+    ),
     ("AUTH=SCRAM-SHA-256-PLUS", "crates/wire/src/sasl/mod.rs"),
 ];
 
