@@ -320,3 +320,77 @@ impl Watch for Notes<'_> {
         tracing::info!(url = self.url, what, "fetching");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn failed(failures: u32, every: i64) -> Fetch {
+        Fetch {
+            account: AccountId(1),
+            id: 1,
+            order: store::FetchOrder {
+                url: String::new(),
+                secret_file: String::new(),
+                token: false,
+                ca_file: None,
+                unencrypted: false,
+                folder: String::new(),
+                every,
+                remove: false,
+            },
+            due: 0,
+            failures,
+            trouble: None,
+            last_success: None,
+            fetched: 0,
+        }
+    }
+
+    #[test]
+    fn pauses_grow_and_a_refused_login_waits() {
+        let broken = Error::Broken(String::new());
+        let refused = Error::Login(String::new());
+        for (failures, every, error, seconds) in [
+            (0, 300, &broken, 300),
+            (1, 300, &broken, 600),
+            (3, 300, &broken, 2400),
+            (4_000_000_000, 300, &broken, LONGEST),
+            (0, 60, &refused, REFUSED),
+            (9, 60, &refused, LONGEST),
+            (5, 86_400, &broken, 86_400),
+            (31, i64::MAX, &broken, i64::MAX),
+        ] {
+            assert_eq!(
+                pause(&failed(failures, every), error),
+                seconds,
+                "{failures} {every}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_secret_that_others_may_read_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("secret");
+        let with = |text: &str, mode: u32| {
+            std::fs::write(&file, text).unwrap();
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+            secret(&file).map(|secret| secret.expose().to_owned())
+        };
+        assert_eq!(with("pass word\nmore\n", 0o600).unwrap(), "pass word");
+        assert_eq!(with("crlf\r\n", 0o400).unwrap(), "crlf");
+        for (text, mode, why) in [
+            ("x", 0o640, "others may read it"),
+            ("x", 0o604, "others may read it"),
+            ("\nx", 0o600, "first line is empty"),
+            (&*"x".repeat(70_000), 0o600, "by its size"),
+        ] {
+            let error = with(text, mode).unwrap_err().to_string();
+            assert!(error.contains(why), "{error}");
+        }
+        assert!(secret(Path::new("relative")).is_err());
+        assert!(secret(&folder.path().join("missing")).is_err());
+    }
+}

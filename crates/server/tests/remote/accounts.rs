@@ -2,7 +2,7 @@
 
 use testkit::server::{PASSWORD, Server};
 
-use super::{ANNA, contents, run, server, url, well};
+use super::{ANNA, begin, contents, run, server, url, well};
 
 /// An account with something of everything.
 fn filled() -> Server {
@@ -240,6 +240,47 @@ fn an_account_leaves_and_comes_back_the_same() {
     let back = server();
     well(&back, &["import", ANNA, &to]);
     assert_eq!(contents(&back, ANNA), contents(&here, ANNA));
+}
+
+/// kill -9 in the middle of an APPEND of many: the next run adds neither too little nor too much.
+#[test]
+fn an_export_that_is_killed_goes_on() {
+    let (here, there) = (server(), server());
+    let mut lmtp = here.connect(here.ports().lmtp).expect("connect");
+    lmtp.reply().expect("greeting");
+    lmtp.smtp("LHLO test.example", 250).expect("LHLO");
+    for number in 0..300 {
+        lmtp.smtp("MAIL FROM:<a@remote.example>", 250)
+            .expect("MAIL");
+        lmtp.smtp(&format!("RCPT TO:<{ANNA}>"), 250).expect("RCPT");
+        lmtp.smtp("DATA", 354).expect("DATA");
+        // Every other one has no Message-ID to be known by.
+        let id = if number % 2 == 0 {
+            format!("Message-ID: <{number}@x>\r\n")
+        } else {
+            String::new()
+        };
+        lmtp.smtp(
+            &format!("{id}Subject: {number}\r\n\r\n{}\r\n.", "x".repeat(number)),
+            250,
+        )
+        .expect("message");
+    }
+    let to = url("imap", there.ports().imap);
+    for least in [1, 120] {
+        let mut child = begin(&here, &["export", ANNA, &to]);
+        let begun = std::time::Instant::now();
+        while contents(&there, ANNA).get("INBOX").map_or(0, Vec::len) < least {
+            assert!(
+                begun.elapsed() < std::time::Duration::from_secs(30),
+                "nothing arrives"
+            );
+        }
+        child.kill().expect("kill");
+        child.wait().expect("wait");
+    }
+    well(&here, &["export", ANNA, &to]);
+    assert_eq!(contents(&there, ANNA), contents(&here, ANNA));
 }
 
 /// Unique-ids of a maildrop.

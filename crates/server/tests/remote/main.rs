@@ -100,10 +100,14 @@ fn message(
         "f FETCH {number} (FLAGS INTERNALDATE BODY.PEEK[])"
     ))
     .expect("fetch");
-    let line = imap.answer().expect("answer");
+    // News of others may come first.
+    let lines = imap
+        .answers_until(|line| line.contains(" FETCH ("))
+        .expect("answer");
+    let line = lines.last().expect("a line");
     let between = |from: &str, to: &str| {
-        let rest = line.split_once(from).expect(&line).1;
-        rest.split_once(to).expect(&line).0.to_owned()
+        let rest = line.split_once(from).expect(line).1;
+        rest.split_once(to).expect(line).0.to_owned()
     };
     let mut flags: Vec<String> = between("FLAGS (", ")")
         .split_whitespace()
