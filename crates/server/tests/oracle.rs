@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use testkit::Server;
 use testkit::oracle::explain::Differences;
-use testkit::oracle::{Summary, Target, ask, dovecot};
+use testkit::oracle::{Summary, Target, ask, dovecot, given};
 
 fn tests() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests")
@@ -63,4 +63,17 @@ fn dovecot_agrees_or_is_explained() {
         errors.for_each(|line| eprintln!("{line}"));
         std::panic::resume_unwind(failed);
     }
+}
+
+/// `ORACLE_IMAP=127.0.0.1:143 DIALOG=objectid`: what another server says, to be looked at. Nothing is asserted.
+#[test]
+fn another_server() {
+    let Ok(address) = std::env::var("ORACLE_IMAP") else {
+        eprintln!("skipped: ORACLE_IMAP names a server");
+        return;
+    };
+    let given = given::Given(address.parse().expect("ORACLE_IMAP=ADDRESS:PORT"));
+    let imap = tests().join("dialogs/imap");
+    let summary = ask(&given, &[&imap], &Differences::default());
+    eprintln!("{summary}\n\n{}", summary.failures.join("\n"));
 }

@@ -15,6 +15,7 @@
 
 pub mod dovecot;
 pub mod explain;
+pub mod given;
 pub mod judge;
 pub mod page;
 mod pop3;
