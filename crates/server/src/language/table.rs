@@ -577,6 +577,11 @@ pub(super) const TEXTS: &[(&str, &str, &str)] = &[
     ),
     // Limits.
     (
+        "no mailbox's name ends in a separator",
+        "kein Name eines Postfachs endet mit einem Trennzeichen",
+        "aucun nom de boîte ne finit par un séparateur",
+    ),
+    (
         "ANNOTATION has too many values",
         "ANNOTATION hat zu viele Werte",
         "ANNOTATION a trop de valeurs",
