@@ -36,7 +36,7 @@ CLIENTS = {
     "mpop": Needs("mpop"),
     "imapclient": Needs(pypi=IMAPCLIENT),
     "gmail": Needs(pypi=IMAPCLIENT),
-    "imapflow": Needs("node", "nodejs", npm=IMAPFLOW),
+    "imapflow": Needs("node", "nodejs", pypi=IMAPCLIENT, npm=IMAPFLOW),
     "cclient": Needs("mailutil", "uw-mailutils"),
     "alpine": Needs("alpine"),
     "migration": Needs("dovecot", "dovecot-imapd dovecot-pop3d"),

@@ -261,6 +261,24 @@ const steps = {
         check("nothing more", nothing, []);
     },
 
+    async gmail_labels() {
+        const client = await connect();
+        check("offered", client.capabilities.has("X-GM-EXT-1"), true);
+        await client.append("INBOX", small("one"));
+        await client.append("INBOX", Buffer.from(request.messages.mixed, "base64"));
+        await client.mailboxOpen("INBOX");
+        check("labelled", await client.messageFlagsAdd("1:2", ["work/a", "two words"], { uid: true, useLabels: true }), true);
+        check("unlabelled", await client.messageFlagsRemove("2", ["work/a"], { uid: true, useLabels: true }), true);
+        const items = await client.fetchAll("1:*", { labels: true, threadId: true });
+        check("labels", items.map((item) => [...item.labels].sort()), [["two words", "work/a"], ["two words"]]);
+        const find = (query) => client.search(query, { uid: true });
+        check("by labels", await find({ labels: { has: ["two words"], not: ["work/a"] } }), [2]);
+        check("by a query", await find({ gmraw: "subject:one" }), [1]);
+        check("it went as X-GM-RAW", used(client, /X-GM-RAW/), true);
+        const status = await client.status("work/a", { messages: true });
+        check("it is a mailbox", status.messages, 1);
+    },
+
     // STARTTLS, LOGIN, no extension that must be enabled, no compression.
     async old_style() {
         const client = await connect({

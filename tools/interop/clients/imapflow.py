@@ -8,6 +8,7 @@ import json
 import os
 
 import packages
+from clients.gmail import gmail
 from messages import corpus
 from site_under_test import Failure, run
 
@@ -37,6 +38,13 @@ def step(name, messages=False):
     return test
 
 
+def gmail_labels(site, report):
+    with gmail(site) as own:
+        if own is None:
+            return report.count()
+        step("gmail_labels", messages=True)(own, report)
+
+
 TESTS = (
     step("hello"),
     step("folders"),
@@ -46,4 +54,5 @@ TESTS = (
     step("told_while_idle"),
     step("comes_back_with_qresync"),
     step("old_style"),
+    gmail_labels,
 )
