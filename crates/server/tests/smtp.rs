@@ -100,6 +100,7 @@ fn messages(server: &Server, account: &str) -> Vec<Vec<u8>> {
         }
     };
     ok(String::new());
+    ok("UTF8".to_owned());
     ok(format!("USER {account}"));
     ok(format!("PASS {PASSWORD}"));
     let stat = String::from_utf8(ok("STAT".to_owned())).expect("text");

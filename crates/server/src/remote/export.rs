@@ -5,13 +5,13 @@
 //! APPEND as well, is followed by one that adds neither too little nor too much.
 
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 
 use imap::{
     Append, AppendPart, Capability, Command, DateTime, FetchAttribute, FetchModifiers, Fetched,
     Flag, MailboxName, NewMessage, Section, SectionText, Status, Store, StoreAction, Untagged,
 };
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use store::{Flags, SpecialUse};
 
 use super::client::{Imap, Lost, refused};
@@ -66,7 +66,7 @@ struct Theirs {
 /// What is there, by the key that [`key`] makes, and the dates there are.
 #[derive(Default)]
 struct There {
-    messages: HashMap<u64, Vec<Theirs>>,
+    messages: HashMap<u128, Vec<Theirs>>,
     dates: std::collections::HashSet<i64>,
 }
 
@@ -138,15 +138,18 @@ fn is_within(name: &str, wanted: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// What makes a message the same as another.
-fn key(message_id: &str, received: i64, size: u64) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    received.hash(&mut hasher);
+/// What makes a message the same as another, in 128 bits of SHA-256: senders choose Message-IDs, and none shall be able to
+/// make two messages look like one.
+fn key(message_id: &str, received: i64, size: u64) -> u128 {
+    let mut hasher = Sha256::new();
+    hasher.update(received.to_be_bytes());
     match message_id.is_empty() {
-        true => size.hash(&mut hasher),
-        false => message_id.hash(&mut hasher),
+        true => hasher.update(size.to_be_bytes()),
+        false => hasher.update(message_id),
     }
-    hasher.finish()
+    let digest: [u8; 32] = hasher.finalize().into();
+    let (half, _) = digest.split_first_chunk::<16>().unwrap_or((&[0; 16], &[]));
+    u128::from_be_bytes(*half)
 }
 
 /// The Message-ID of a header, without what is folded around it.
@@ -570,7 +573,7 @@ impl Run<'_> {
 }
 
 /// Key, date and the rest of a message there.
-fn read(items: Vec<Fetched>) -> Option<(u64, i64, Theirs)> {
+fn read(items: Vec<Fetched>) -> Option<(u128, i64, Theirs)> {
     let (mut uid, mut size, mut date, mut header, mut found) = (None, None, None, None, None);
     for item in items {
         match item {
