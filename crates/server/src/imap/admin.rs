@@ -144,7 +144,7 @@ pub fn execute(store: &Store, request: Request) -> Result<Answer> {
                 })?;
             if !super::metadata::is_filter(&name, value.as_ref().map(String::as_bytes)) {
                 let text = "filters are searches as SEARCH takes them, with names without blanks and slashes";
-                return Err(Error::Invalid(text.to_owned()).into());
+                return Err(Error::Invalid(text.to_owned()));
             }
             store.write(move |tx| {
                 tx.set_annotation(

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use ::imap::{Capability, MailboxName, MetadataData, Reply, Untagged};
 use ::store::{AccountId, MailboxId, Subscription};
 
-use super::notify::{self, Picture};
+use super::notify::{self, AnnotationsChanged, Picture};
 use super::{Answer, Imap, Link, idle};
 use crate::drive::Gone;
 
@@ -96,7 +96,12 @@ pub async fn tell(imap: &mut Imap, link: &mut Link) -> Result<(), Gone> {
     if imap.watch.is_some() {
         return Ok(());
     }
-    for (whose, name, mut entries) in notify::annotations_changed(&told, &changes.told) {
+    for changed in notify::annotations_changed(&told, &changes.told) {
+        let AnnotationsChanged {
+            mailbox: whose,
+            name,
+            mut entries,
+        } = changed;
         let own = |entry: &String| {
             let mut all = mine.iter().filter(|(of, _)| *of == whose);
             all.any(|(_, entries)| entries.contains(entry))

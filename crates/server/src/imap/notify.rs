@@ -558,12 +558,18 @@ fn changed_entries<'m>(
     new.chain(gone).collect()
 }
 
-/// What changed in annotations of mailboxes that could be seen before and still can, and in those of the server (under an
-/// empty name).
-pub fn annotations_changed(
-    told: &Picture,
-    now: &Picture,
-) -> Vec<(Option<(AccountId, MailboxId)>, String, Vec<String>)> {
+/// Annotations of one mailbox that changed.
+pub struct AnnotationsChanged {
+    /// The mailbox; none for the server.
+    pub mailbox: Option<(AccountId, MailboxId)>,
+    /// Its name, empty for the server.
+    pub name: String,
+    /// Names of the entries.
+    pub entries: Vec<String>,
+}
+
+/// What changed in annotations of mailboxes that could be seen before and still can, and in those of the server.
+pub fn annotations_changed(told: &Picture, now: &Picture) -> Vec<AnnotationsChanged> {
     let mut all = Vec::new();
     for (id, marks) in &now.metadata {
         let Some(before) = told.metadata.get(id) else {
@@ -578,7 +584,11 @@ pub fn annotations_changed(
         };
         let changed = changed_entries(before, marks);
         if !changed.is_empty() {
-            all.push((*id, name, changed.into_iter().cloned().collect()));
+            all.push(AnnotationsChanged {
+                mailbox: *id,
+                name,
+                entries: changed.into_iter().cloned().collect(),
+            });
         }
     }
     all
