@@ -778,4 +778,15 @@ pub(super) const TEXTS: &[(&str, &str, &str)] = &[
         "zu viele Befehle, die nicht verstanden werden",
         "trop de commandes incomprises",
     ),
+    (
+        "a label is a mailbox of the same account",
+        "ein Label ist ein Postfach desselben Kontos",
+        "un libellé est une boîte du même compte",
+    ),
+    (
+        "the message would be nowhere: it needs a mailbox for archives",
+        "die Nachricht wäre nirgends: es fehlt ein Postfach für das Archiv",
+        "le message ne serait nulle part : il faut une boîte d'archives",
+    ),
+    ("too many labels", "zu viele Label", "trop de libellés"),
 ];
