@@ -1,7 +1,7 @@
 //! The writer: one thread, group commit.
 //!
 //! It takes what waits, runs each closure in a savepoint (an error or a panic undoes that closure alone), syncs the packs,
-//! commits once, publishes the changes, answers all, notifies.
+//! commits once, publishes the changes, notifies, answers all.
 //!
 //! Failures. If the sync of a pack fails, nothing is committed and the packs give up the file. If the commit fails, nobody is
 //! acknowledged; the connection is opened anew and the write-ahead log emptied into the database, so that what was committed
@@ -250,16 +250,15 @@ impl WriterThread {
         if let Err(error) = &outcome.commit {
             self.after_failure(error);
         }
-        // Views first: whoever is answered finds his own change in them.
-        let touched = if outcome.commit.is_ok() {
-            self.views.publish(outcome.changes)
-        } else {
-            Vec::new()
-        };
+        // Views first: whoever is answered finds his own change in them. Then those who watch, who only take a note or wake
+        // somebody: what is done after the answer, by whomever, finds that they know.
+        if outcome.commit.is_ok() {
+            let touched = self.views.publish(outcome.changes);
+            touched.into_iter().for_each(|notify| notify.notify());
+        }
         for job in jobs {
             job.finish(outcome.commit.clone());
         }
-        touched.into_iter().for_each(|notify| notify.notify());
     }
 
     /// One transaction.

@@ -21,7 +21,8 @@ use picture::Head;
 pub(crate) use registry::Registry;
 use registry::{Key, Slot, State};
 
-/// Told that something changed. Called on the writer thread: hand it on, do not work.
+/// Told that something changed. Called on the writer thread, before who changed it is answered: hand it on, do not work,
+/// and never wait for anything.
 pub trait Notify: Send + Sync {
     /// Something changed; look at it.
     fn notify(&self);
