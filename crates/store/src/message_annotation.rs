@@ -7,7 +7,8 @@
 //! A change gives the message a modseq, in the pictures of those who can see the value and in no other: a private value
 //! of a reader who is not the owner raises the modseq of that reader's row in `seen`.
 //!
-//! Limits: [`MESSAGE_ANNOTATION_VALUE`], [`MESSAGE_ANNOTATIONS`], the account's limit of annotations or [`UNLIMITED`].
+//! Limits: [`MESSAGE_ANNOTATION_VALUE`], [`MESSAGE_ANNOTATIONS`], the account's limit of annotations or [`UNLIMITED`], and
+//! [`AT_ONCE`] and [`UNPAID`] for one change: the one writer works for everybody.
 
 use std::ops::ControlFlow;
 
@@ -30,6 +31,11 @@ pub const MESSAGE_ANNOTATIONS: usize = 64;
 const REMEMBERED: usize = 32;
 /// Octets of annotations of an account without a limit of its own: they must not be a way around the limit of octets.
 const UNLIMITED: u64 = 64 << 20;
+/// Values that one change touches, messages times entries: about a second, for which nobody else can write.
+const AT_ONCE: u64 = 100_000;
+/// Octets of a change that are written before its payers are looked at again. Looked at only in the end, one value for each
+/// message of a large mailbox would be gigabytes, all to be undone.
+const UNPAID: u64 = 1 << 20;
 
 /// A value of a message, borrowed from the row that is being read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,7 +138,19 @@ impl Tx<'_> {
         }
         let modseq = self.next_modseq(owner)?;
         let (mut all, mut own) = (Vec::new(), Vec::new());
-        for uid in self.uids_in(owner, mailbox, &runs)? {
+        let uids = self.uids_in(owner, mailbox, &runs)?;
+        if (uids.len() as u64).saturating_mul(changes.len() as u64) > AT_ONCE {
+            return Err(Error::Limit("annotations changed at once"));
+        }
+        let values = changes.iter().filter_map(|change| change.value.as_ref());
+        let each: u64 = values.map(|value| value.len() as u64).sum();
+        let mut unpaid = 0u64;
+        for uid in uids {
+            unpaid = unpaid.saturating_add(each);
+            if unpaid > UNPAID {
+                self.annotations_within(before)?;
+                unpaid = each;
+            }
             if stored.modified.binary_search(&uid).is_ok() {
                 continue;
             }
