@@ -80,7 +80,14 @@ impl Progress {
             tokio::select! {
                 biased;
                 done = &mut work => return Ok(done),
-                () = sleep_until(due) => self.tell(link, state).await?,
+                () = sleep_until(due) => {}
+            }
+            // The work goes on while the client takes its time to read: it may hold what others wait for, a turn or a
+            // thread. A notice that is not gone yet goes with what follows.
+            tokio::select! {
+                biased;
+                done = &mut work => return Ok(done),
+                told = self.tell(link, state) => told?,
             }
         }
     }
