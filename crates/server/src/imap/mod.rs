@@ -322,7 +322,12 @@ impl Imap {
         self.progress.begin();
         self.limit.begin();
         let mut reply = match self.command(link, command).await {
-            Ok(reply) | Err(Failure::Reply(reply)) => reply,
+            Ok(reply) => reply,
+            Err(Failure::Reply(reply)) => {
+                // A MOVE that fails did nothing: there is no place where it stopped.
+                self.limit.begin();
+                reply
+            }
             Err(Failure::Gone) => return Err(Gone),
         };
         if quiet {
