@@ -64,6 +64,13 @@ pub struct Annotation {
     pub value: Vec<u8>,
 }
 
+impl Annotation {
+    /// Octets it takes in memory and in an answer.
+    pub fn octets(&self) -> usize {
+        self.name.len().saturating_add(self.value.len())
+    }
+}
+
 /// What SELECT says of annotations (RFC 5257 §4.1).
 pub fn support(read_only: bool) -> Code {
     let size = u32::try_from(MESSAGE_ANNOTATION_VALUE).unwrap_or(u32::MAX);

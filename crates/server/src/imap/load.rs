@@ -313,7 +313,7 @@ impl Loader {
                 let one = std::slice::from_mut(row);
                 let more = annotate(store, self.user, whose, one, room)?;
                 done = done.saturating_add(more);
-                let octets = row.annotations.iter().map(|one| one.value.len());
+                let octets = row.annotations.iter().map(Annotation::octets);
                 total = total.saturating_add(octets.sum());
             }
         }
@@ -445,7 +445,10 @@ fn annotate(
                 complete = at;
                 return Ok(ControlFlow::Break(()));
             }
-            total = total.saturating_add(one.value.len());
+            // Names are as long as some hundred octets, also of values that are empty.
+            total = total
+                .saturating_add(one.value.len())
+                .saturating_add(one.name.len());
             row.annotations.push(Annotation {
                 shared: one.shared,
                 name: one.name.to_owned(),
