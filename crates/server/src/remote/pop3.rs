@@ -50,6 +50,7 @@ impl Pop3 {
         {
             pop3.protect().await?;
         }
+        pop3.want_originals().await?;
         pop3.log_in(login).await?;
         pop3.know_capabilities().await?;
         Ok(pop3)
@@ -68,6 +69,17 @@ impl Pop3 {
         self.wire.start_tls().await?;
         self.session.tls_started();
         self.know_capabilities().await
+    }
+
+    /// UTF8 (RFC 6856 §2), before the login, where alone it may be said: without it messages with UTF-8 in their headers come
+    /// as surrogates, and what is imported, and then perhaps removed there, would not be what was sent.
+    async fn want_originals(&mut self) -> Result<(), Error> {
+        if self.has("UTF8") {
+            self.send(&Command::Utf8)?;
+            // A server that refuses gives what it gives.
+            self.response().await?;
+        }
+        Ok(())
     }
 
     /// CAPA (RFC 2449 §5); old servers do not know it.

@@ -341,3 +341,32 @@ fn a_maildrop_comes_with_its_unique_ids_and_goes_there_when_asked_for() {
     let third = well(&here, &import);
     assert_eq!(third["messages"], 0);
 }
+
+/// What RETR gives of the first message to a client that knows UTF8 (RFC 6856 §2), line by line.
+fn original(server: &Server) -> Vec<String> {
+    let mut pop3 = server.connect(server.ports().pop3).expect("connect");
+    pop3.answer().expect("greeting");
+    for command in ["UTF8", &format!("USER {ANNA}"), &format!("PASS {PASSWORD}")] {
+        pop3.line(command).expect("send");
+        assert!(pop3.answer().expect("answer").starts_with("+OK"));
+    }
+    pop3.line("RETR 1").expect("send");
+    pop3.answers_until(|line| line == ".").expect("message")
+}
+
+/// What comes, and is then removed there, is the message and not its surrogate.
+#[test]
+fn a_maildrop_gives_messages_with_utf8_in_their_headers_as_they_are() {
+    let (there, here) = (server(), server());
+    let message =
+        "From: Zo\u{eb} <zo\u{eb}@example.test>\r\nSubject: Gr\u{fc}\u{df}e\r\n\r\n\u{fc}\r\n";
+    there.deliver(ANNA, message.as_bytes()).expect("deliver");
+    let sent = original(&there);
+    assert!(
+        sent.contains(&"Subject: Gr\u{fc}\u{df}e".to_owned()),
+        "{sent:?}"
+    );
+    let from = url("pop3", there.ports().pop3);
+    assert_eq!(well(&here, &["import", ANNA, &from])["messages"], 1);
+    assert_eq!(original(&here), sent);
+}
