@@ -23,6 +23,7 @@ use serde_json::Value;
 use store::Store;
 
 use crate::manage::{self, Answer, Request};
+use crate::sessions::Sessions;
 use crate::transfer::MESSAGE_LIMIT;
 
 /// Administrators at the same time.
@@ -72,7 +73,7 @@ fn reachable(data: &Path) -> io::Result<(PathBuf, Option<fs::File>)> {
 
 /// Serves the admin socket until the process ends. The caller holds the data folder's lock, so a socket that is
 /// there already is nobody's.
-pub fn serve(data: &Path, store: Store) -> io::Result<()> {
+pub fn serve(data: &Path, store: Store, sessions: Arc<Sessions>) -> io::Result<()> {
     let (reachable, _folder) = reachable(data)?;
     match fs::remove_file(&reachable) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -94,11 +95,12 @@ pub fn serve(data: &Path, store: Store) -> io::Result<()> {
                     continue;
                 }
                 let (store, guard) = (store.clone(), Guard(Arc::clone(&open)));
+                let sessions = Arc::clone(&sessions);
                 let started = std::thread::Builder::new()
                     .name("admin session".to_owned())
                     .spawn(move || {
                         let _guard = guard;
-                        if let Err(error) = converse(&stream, &store) {
+                        if let Err(error) = converse(&stream, &store, &sessions) {
                             tracing::debug!(%error, "admin connection");
                         }
                     });
@@ -120,7 +122,7 @@ impl Drop for Guard {
 
 type Awaited = VecDeque<mpsc::Receiver<store::Result<()>>>;
 
-fn converse(stream: &UnixStream, store: &Store) -> io::Result<()> {
+fn converse(stream: &UnixStream, store: &Store, sessions: &Sessions) -> io::Result<()> {
     let mut input = BufReader::with_capacity(1 << 16, stream);
     let mut output = BufWriter::new(stream);
     let mut awaited = Awaited::new();
@@ -144,7 +146,14 @@ fn converse(stream: &UnixStream, store: &Store) -> io::Result<()> {
         }
         settle(&mut awaited, 0, &mut output)?;
         let described = describe(&request);
+        let dismisses = matches!(
+            request,
+            Request::AccountRemove { .. } | Request::AccountDisabled { disabled: true, .. }
+        );
         let result = manage::execute(store, request);
+        if dismisses {
+            sessions.recheck(store);
+        }
         match (&result, described) {
             (Ok(_), Some(what)) => tracing::info!(?what, "administration"),
             (Err(error), Some(what)) => tracing::info!(?what, %error, "administration refused"),
@@ -346,7 +355,7 @@ mod tests {
     fn served(data: &Path) -> (Store, Client) {
         fs::create_dir_all(data).unwrap();
         let store = Store::open(data, Options::default()).unwrap();
-        serve(data, store.clone()).unwrap();
+        serve(data, store.clone(), Arc::default()).unwrap();
         let mut client = Client::connect(data).unwrap().expect("it runs");
         client
             .ask(&Request::DomainAdd {

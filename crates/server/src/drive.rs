@@ -14,9 +14,10 @@ use std::future::Future;
 use std::io::IoSlice;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
+use store::AccountId;
 use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
@@ -142,6 +143,10 @@ pub struct Wake {
     notify: Notify,
     woken: AtomicBool,
     stopping: AtomicBool,
+    /// The account that is logged in; 0 is none.
+    account: AtomicI64,
+    /// The account may not be used any more.
+    dismissed: AtomicBool,
 }
 
 impl Wake {
@@ -160,6 +165,29 @@ impl Wake {
     /// Whether the session shall end.
     pub fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Acquire)
+    }
+
+    /// Whose session it is from here on.
+    pub fn belongs_to(&self, account: Option<AccountId>) {
+        let account = account.map_or(0, |account| account.0);
+        self.account.store(account, Ordering::SeqCst);
+    }
+
+    /// Whose session it is.
+    pub fn account(&self) -> Option<AccountId> {
+        let account = self.account.load(Ordering::SeqCst);
+        (account != 0).then_some(AccountId(account))
+    }
+
+    /// The account may not be used any more: its handler ends the session before it does anything else.
+    pub fn dismiss(&self) {
+        self.dismissed.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    /// Whether the account may not be used any more.
+    pub fn is_dismissed(&self) -> bool {
+        self.dismissed.load(Ordering::Acquire)
     }
 
     /// Returns once the session shall end; for the time before its loop runs.

@@ -154,7 +154,8 @@ async fn serve(config: Config, store: Store, ready: impl FnOnce()) -> Result<(),
     let folder = config.data.clone();
     let tls = Tls::load(&config.tls, &config.hostname)?;
     // Before the listeners: whoever sees one of them finds the other too.
-    admin::serve(&folder, store.clone())?;
+    let sessions = Arc::default();
+    admin::serve(&folder, store.clone(), Arc::clone(&sessions))?;
     let bound = config
         .listeners
         .iter()
@@ -162,7 +163,9 @@ async fn serve(config: Config, store: Store, ready: impl FnOnce()) -> Result<(),
         .collect::<Result<Vec<_>, _>>()?;
     let dns = Dns::new(&config.dns)?;
     let opened = Shared::new(config, Db::new(store), tls, dns);
-    let shared = Arc::new(opened.map_err(|error| Error::Store { folder, error })?);
+    let mut opened = opened.map_err(|error| Error::Store { folder, error })?;
+    opened.sessions = sessions;
+    let shared = Arc::new(opened);
     if bound.is_empty() {
         tracing::warn!("the table listen of the configuration is empty: nobody can connect");
     }

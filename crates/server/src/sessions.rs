@@ -1,8 +1,12 @@
-//! The table of connections: how many there are, from where, and how to tell them all to end.
+//! The table of connections: how many there are, from where, whose, and how to tell them to end.
+//!
+//! Invariant: no session of an account that was disabled or removed goes on. Either it is in the table as that account's
+//! when [`Sessions::recheck`] looks, behind the commit, or [`admit`] sees the commit.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use store::{AccountId, Store};
 use tokio::sync::Notify;
 
 use crate::auth::Network;
@@ -88,6 +92,21 @@ impl Sessions {
         table.wakes.values().for_each(|wake| wake.stop());
     }
 
+    /// Dismisses the sessions of accounts that were disabled or removed; to be called behind the commit.
+    pub fn recheck(&self, store: &Store) {
+        let mut owned = HashMap::<AccountId, Vec<Arc<Wake>>>::new();
+        for wake in self.table().wakes.values() {
+            if let Some(account) = wake.account() {
+                owned.entry(account).or_default().push(Arc::clone(wake));
+            }
+        }
+        for (account, wakes) in owned {
+            if !usable(store, account) {
+                wakes.iter().for_each(|wake| wake.dismiss());
+            }
+        }
+    }
+
     /// Returns once there is no connection.
     pub async fn ended(&self) {
         loop {
@@ -107,6 +126,22 @@ impl Sessions {
     fn table(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Enters whose session it is now. Answers whether the account may be used still, now that it would be told of a change.
+pub fn admit(store: &Store, wake: &Wake, account: AccountId) -> bool {
+    wake.belongs_to(Some(account));
+    let usable = usable(store, account);
+    if !usable {
+        wake.belongs_to(None);
+    }
+    usable
+}
+
+/// When it cannot be known, nobody is kept out: whatever a session asks of the store then fails as well.
+fn usable(store: &Store, account: AccountId) -> bool {
+    let found = store.read(|snapshot| snapshot.account_by_id(account));
+    found.map_or(true, |found| found.is_some_and(|account| !account.disabled))
 }
 
 impl Table {

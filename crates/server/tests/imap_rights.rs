@@ -550,3 +550,52 @@ fn without_numbers(text: &str) -> String {
     }
     out + rest
 }
+
+/// An account that is disabled or removed: its sessions end, those that idle, those that say something next, and those in
+/// the middle of a message to submit.
+#[test]
+fn a46_sessions_of_an_account_end_with_it() {
+    for end in ["disable", "remove"] {
+        let server = server();
+        server
+            .append("reader@example.test", "INBOX", MESSAGE)
+            .expect("append");
+        let other = Client::login(&server, "owner@example.test");
+        let [mut idle, mut busy] = [(); 2].map(|()| Client::login(&server, "reader@example.test"));
+        idle.ok("SELECT INBOX");
+        idle.send("IDLE");
+        assert!(idle.response().starts_with(b"+ "));
+        busy.ok("SELECT INBOX");
+        let ports = server.ports();
+        let mut smtp = server.connect(ports.submission).expect("connect");
+        smtp.reply().expect("greeting");
+        smtp.smtp("EHLO client.example", 250).expect("EHLO");
+        smtp.smtp("AUTH LOGIN", 334).expect("AUTH");
+        smtp.smtp("cmVhZGVyQGV4YW1wbGUudGVzdA==", 334)
+            .expect("user");
+        smtp.smtp("b3Blbi1zZXNhbWU=", 235).expect("password");
+        smtp.smtp("MAIL FROM:<reader@example.test>", 250)
+            .expect("MAIL");
+        smtp.smtp("RCPT TO:<owner@example.test>", 250)
+            .expect("RCPT");
+        smtp.smtp("DATA", 354).expect("DATA");
+        smtp.line("Subject: half a message").expect("sends");
+        server
+            .cli(&["account", end, "reader@example.test"])
+            .expect(end);
+        let bye = b"* BYE this account may not be used any more";
+        assert_eq!(idle.response(), bye, "{end}");
+        assert_eq!(idle.connection.read_line().expect("reads"), None);
+        // Whether the command comes before the BYE was read or behind: it gets nothing.
+        let _ = busy.connection.line("a9 FETCH 1 BODY.PEEK[]");
+        assert_eq!(busy.response(), bye, "{end}");
+        let (code, _) = smtp.reply().expect("reply");
+        assert_eq!(code, 421, "{end}");
+        // Others go on, and nobody comes in again.
+        let mut other = other;
+        other.ok("NOOP");
+        assert!(other.ok("STATUS INBOX (MESSAGES)").lines()[0].contains("MESSAGES 0"));
+        let mut late = Client::connect(&server);
+        late.no("LOGIN reader@example.test open-sesame");
+    }
+}

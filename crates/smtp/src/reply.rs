@@ -140,6 +140,8 @@ replies! {
     READY_FOR_TLS = 220 2 . 0 . 0 "Ready to start TLS";
     /// The server stops, or the session was idle for too long.
     SHUTTING_DOWN = 421 4 . 3 . 2 "Service is shutting down";
+    /// The account that logged in may not be used any more.
+    DISMISSED = 421 4 . 7 . 0 "This account may not be used any more";
     /// The peer was silent for too long.
     TIMED_OUT = 421 4 . 4 . 2 "Timed out waiting for you";
     /// Too many errors in one session.

@@ -165,6 +165,11 @@ impl Session {
         self.bye(Reply::new(Status::Bye, "Silent for too long"));
     }
 
+    /// The user may not go on: says BYE and closes, whatever is open.
+    pub fn dismiss(&mut self, why: &'static str) {
+        self.bye(Reply::new(Status::Bye, why));
+    }
+
     /// The server ends: says BYE, at once or after the open command, and closes.
     pub fn shutdown(&mut self) {
         self.shutting_down = true;

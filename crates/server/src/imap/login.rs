@@ -5,6 +5,7 @@ use wire::sasl::{Mechanism, Secret};
 
 use super::{Imap, Link};
 use crate::auth::{Exchange, Identity, Outcome, Refusal};
+use crate::sessions;
 
 /// LOGIN.
 pub async fn login(imap: &mut Imap, link: &mut Link, user: &str, password: &Secret) {
@@ -63,6 +64,9 @@ fn proceed(imap: &mut Imap, link: &mut Link, outcome: Outcome) {
 }
 
 fn enter(imap: &mut Imap, link: &mut Link, identity: &Identity) -> Reply {
+    if !sessions::admit(imap.shared.db.store(), &link.wake, identity.account) {
+        return refused(&Refusal::Wrong);
+    }
     imap.account = Some(identity.account);
     // RFC 9208 §3.1.1: who may set quotas is told so.
     if imap.administrator().unwrap_or(false) {

@@ -5,7 +5,8 @@
 //! storage is the store's. One command, one file.
 //!
 //! Invariants: a tagged OK follows the commit, never precedes it; what changed is told before the tagged reply, and
-//! EXPUNGE only where a client expects it (RFC 9051 §7.5.1); no command works on numbers the client cannot know.
+//! EXPUNGE only where a client expects it (RFC 9051 §7.5.1); no command works on numbers the client cannot know; a session
+//! whose account was disabled or removed does nothing any more but say BYE.
 //!
 //! Limits: answers are flushed above `drive::FLUSH_ABOVE`; messages are loaded in batches of [`load::BATCH_OCTETS`];
 //! a search may work for ten seconds (`search::run`).
@@ -68,6 +69,9 @@ pub use recent::Recent;
 pub use search::index::keeper::Keeper as SearchKeeper;
 use selected::{Expunges, Selected};
 pub use urlauth::Resets;
+
+/// What a session is told whose account was disabled or removed.
+const DISMISSED: &str = "this account may not be used any more";
 
 /// The session and its connection.
 type Link = drive::Link<Session>;
@@ -377,6 +381,10 @@ impl Imap {
 
 impl Handler<Session> for Imap {
     async fn handle(&mut self, link: &mut Link, event: Event) -> Result<Next, Gone> {
+        if link.wake.is_dismissed() {
+            link.session.dismiss(DISMISSED);
+            return Ok(Next::Continue);
+        }
         match event {
             Event::StartTls => {
                 link.session
@@ -407,6 +415,7 @@ impl Handler<Session> for Imap {
                     return Ok(Next::Compress);
                 }
                 if ends {
+                    link.wake.belongs_to(None);
                     return Ok(Next::EndCompression);
                 }
             }
@@ -416,6 +425,10 @@ impl Handler<Session> for Imap {
     }
 
     async fn woken(&mut self, link: &mut Link) -> Result<Next, Gone> {
+        if link.wake.is_dismissed() {
+            link.session.dismiss(DISMISSED);
+            return Ok(Next::Continue);
+        }
         idle::tell(self, link).await?;
         Ok(Next::Continue)
     }

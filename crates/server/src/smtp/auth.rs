@@ -6,6 +6,7 @@ use smtp::server::{Accepted, Session};
 use super::{Handler, Origin};
 use crate::auth::{Outcome, Refusal};
 use crate::drive::Link;
+use crate::sessions;
 
 impl Handler {
     /// One step of the exchange.
@@ -32,6 +33,11 @@ impl Handler {
         };
         match outcome {
             Outcome::Challenge(challenge) => return link.session.challenge(&challenge),
+            Outcome::Done(identity)
+                if !sessions::admit(self.shared.db.store(), &link.wake, identity.account) =>
+            {
+                link.session.answer(Err(reply_to(&Refusal::Wrong)));
+            }
             Outcome::Done(identity) => {
                 self.identity = Some(identity);
                 link.session.answer(Ok(Accepted::default()));

@@ -238,6 +238,11 @@ impl Handler {
 
 impl drive::Handler<Session> for Handler {
     async fn handle(&mut self, link: &mut Link<Session>, event: Event) -> Result<Next, Gone> {
+        if link.wake.is_dismissed() {
+            // RFC 5321 §3.8: 421, in the middle of a message if need be, of which nothing is kept.
+            link.session.dismiss();
+            return Ok(Next::Continue);
+        }
         let address = match &event {
             Event::Mail { from, .. } => from.to_string(),
             Event::Recipient { to, .. } => to.to_string(),
@@ -314,6 +319,13 @@ impl drive::Handler<Session> for Handler {
             tracing::info!(peer = %link.peer, service = %self.service, ?address, %reply, "refused");
         }
         link.session.answer(verdict);
+        Ok(Next::Continue)
+    }
+
+    async fn woken(&mut self, link: &mut Link<Session>) -> Result<Next, Gone> {
+        if link.wake.is_dismissed() {
+            link.session.dismiss();
+        }
         Ok(Next::Continue)
     }
 }

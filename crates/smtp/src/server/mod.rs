@@ -659,6 +659,13 @@ impl Session {
         }
     }
 
+    /// The user may not go on, in the middle of a message if need be (RFC 5321 §3.8).
+    pub fn dismiss(&mut self) {
+        if !matches!(self.phase, Phase::Closed) {
+            self.close_with(reply::DISMISSED);
+        }
+    }
+
     /// The driver writes what is pending, then closes the connection.
     pub fn closed(&self) -> bool {
         matches!(self.phase, Phase::Closed)
