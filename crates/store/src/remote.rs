@@ -44,7 +44,7 @@ pub struct RemoteMailbox {
 pub struct RemoteMessage {
     /// Names it in its mailbox there.
     pub key: String,
-    /// Its UID here; 0 where it was here from another mailbox of the same source.
+    /// Its UID here; 0 where it was here from another mailbox of the same source, or was released.
     pub uid: u32,
     /// Octets.
     pub size: u64,
@@ -93,7 +93,13 @@ pub enum RemoteGone {
     Forget,
     /// It is removed here.
     Remove,
+    /// It is about to be removed there because it is here: no later look removes it here.
+    Release,
 }
+
+/// The key of a message whose key there means nothing any more ($3: UIDVALIDITY). Where it was placed is part of it: the same
+/// key may come again under the same UIDVALIDITY for something else, and go again.
+const ASIDE: &str = "'~' || $3 || ':' || key || ':' || mailbox_id || ':' || uid";
 
 const MAILBOX: &str = "SELECT remote_id, source, name, uid_validity, mailbox_id, modseq, uid_next, messages \
      FROM remote_mailbox WHERE account_id = $1";
@@ -239,10 +245,22 @@ impl Tx<'_> {
                 )?;
             }
             Some(known) if known.uid_validity != uid_validity => {
+                let old = known.uid_validity.to_string();
+                // A server may return to an earlier UIDVALIDITY: what was placed has a name of its own all the same, and of
+                // what was not, one is enough.
                 self.sql.execute(
-                    "UPDATE remote_message SET key = '~' || $3 || ':' || key \
-                     WHERE account_id = $1 AND remote_id = $2 AND key NOT LIKE '~%'",
-                    values![account, id, &known.uid_validity.to_string()],
+                    &format!(
+                        "DELETE FROM remote_message WHERE account_id = $1 AND remote_id = $2 AND key IN (SELECT {ASIDE} \
+                         FROM remote_message WHERE account_id = $1 AND remote_id = $2 AND key NOT LIKE '~%')"
+                    ),
+                    values![account, id, &old],
+                )?;
+                self.sql.execute(
+                    &format!(
+                        "UPDATE remote_message SET key = {ASIDE} \
+                         WHERE account_id = $1 AND remote_id = $2 AND key NOT LIKE '~%'"
+                    ),
+                    values![account, id, &old],
                 )?;
                 self.sql.execute(
                     "UPDATE remote_mailbox SET uid_validity = $3, mailbox_id = $4, modseq = 0, uid_next = 0, messages = 0 \
@@ -457,11 +475,20 @@ impl Tx<'_> {
             let Some((mailbox, known)) = self.remote_key(account, id, key)? else {
                 continue;
             };
+            if then == RemoteGone::Release {
+                self.sql.execute(
+                    "UPDATE remote_message SET uid = 0 WHERE account_id = $1 AND remote_id = $2 AND key = $3",
+                    values![account, id, key],
+                )?;
+                continue;
+            }
             if then == RemoteGone::Keep && known.uid > 0 {
                 self.sql.execute(
-                    "UPDATE remote_message SET key = '~' || $4 || ':' || key \
-                     WHERE account_id = $1 AND remote_id = $2 AND key = $3",
-                    values![account, id, key, &remote.uid_validity.to_string()],
+                    &format!(
+                        "UPDATE remote_message SET key = {ASIDE} \
+                         WHERE account_id = $1 AND remote_id = $2 AND key = $4"
+                    ),
+                    values![account, id, &remote.uid_validity.to_string(), key],
                 )?;
                 continue;
             }

@@ -149,6 +149,8 @@ pub enum Gone {
     Forget,
     /// They go here too.
     Remove,
+    /// They are about to be removed there because they are here: they stay, whatever later runs find gone.
+    Release,
 }
 
 /// With [`crate::manage::Append`]: where the message comes from.
@@ -218,6 +220,7 @@ pub fn execute(store: &Store, request: Request) -> Result<Answer> {
                 Gone::Keep => RemoteGone::Keep,
                 Gone::Forget => RemoteGone::Forget,
                 Gone::Remove => RemoteGone::Remove,
+                Gone::Release => RemoteGone::Release,
             };
             let removed = store.write(move |tx| tx.remote_gone(account, id, &keys, then))?;
             Ok(json!(removed).into())

@@ -220,3 +220,34 @@ fn there_is(_: &Value) -> i64 {
         .expect("time");
     i64::try_from(since.as_secs()).expect("seconds")
 }
+
+/// What fetching removed there is gone there: a copy of the account made later must not take that for its owner's wish.
+#[test]
+fn what_fetching_emptied_stays_here() {
+    let (there, here) = (server(), server());
+    let file = secret(&here, PASSWORD);
+    let file = file.to_str().expect("UTF-8");
+    for number in 0..3 {
+        there
+            .deliver(
+                ANNA,
+                format!("X: x\r\nSubject: {number}\r\n\r\n").as_bytes(),
+            )
+            .expect("deliver");
+    }
+    let from = url("imap", there.ports().imap);
+    let add = [
+        "fetch",
+        "add",
+        ANNA,
+        &from,
+        "--password-file",
+        file,
+        "--delete",
+    ];
+    here.cli(&add).expect("add");
+    until(&here, "the first look", |row| row["fetched"] == 3);
+    assert!(contents(&there, ANNA).is_empty());
+    super::well(&here, &["import", ANNA, &from, "--delete"]);
+    assert_eq!(inbox(&here).len(), 3, "there is no other copy");
+}

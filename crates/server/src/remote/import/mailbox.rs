@@ -440,6 +440,13 @@ impl Run<'_> {
                 return Ok(());
             };
             after = (*last).to_owned();
+            // Before anything is removed there: what a later run finds gone it must not remove here as well.
+            self.remote(admin::Request::Gone {
+                address: self.options.account.clone(),
+                id,
+                keys: keys.iter().map(|key| (*key).to_owned()).collect(),
+                then: admin::Gone::Release,
+            })?;
             let deleted = Command::Store(imap::Store {
                 uid: true,
                 set: set(&uids),
