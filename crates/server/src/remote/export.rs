@@ -178,8 +178,7 @@ fn flags(flags: Flags, keywords: &[String]) -> Vec<Flag> {
 
 impl Run<'_> {
     fn leave_out(&mut self, what: String) {
-        self.watch.note(&format!("left out: {what}"));
-        self.report.left_out.push(what);
+        super::leave_out(&mut self.report.left_out, self.watch, what);
     }
 
     fn ours(&mut self) -> Result<Vec<Ours>, Error> {
@@ -353,6 +352,13 @@ impl Run<'_> {
                 Ok(())
             })
             .await?;
+        // What it does not list may be one of ours, and would be there twice.
+        if (count as u64) < u64::from(exists) {
+            return Err(Error::Refused {
+                what: "to list its messages",
+                reply: format!("it says that it has {exists}, and lists {count}"),
+            });
+        }
         Ok(there)
     }
 

@@ -135,7 +135,9 @@ pub async fn import(
         report: Report::default(),
     };
     let plans = run.plan().await?;
-    if let (Some(wanted), true) = (&login.address.mailbox, plans.is_empty()) {
+    // Each account has an INBOX: to bring nothing would not be all that is there.
+    if plans.is_empty() {
+        let wanted = login.address.mailbox.as_deref().unwrap_or("INBOX");
         return Err(Error::Address(format!(
             "there is no mailbox {wanted} on the server"
         )));
@@ -277,8 +279,7 @@ impl Run<'_> {
     }
 
     fn leave_out(&mut self, what: String) {
-        self.watch.note(&format!("left out: {what}"));
-        self.report.left_out.push(what);
+        super::leave_out(&mut self.report.left_out, self.watch, what);
     }
 
     fn gone(&self) -> Gone {

@@ -11,7 +11,9 @@ use super::client::Lost;
 use super::connect::Login;
 use super::import::rows;
 use super::pop3::Pop3;
-use super::{Door, Error, MESSAGES, MailboxReport, Options, Report, Watch, dated, shown};
+use super::{
+    Door, Error, MESSAGES, MailboxReport, Options, Report, Watch, dated, leave_out, shown,
+};
 use crate::manage::{Append, Request};
 
 /// Octets of a unique-id; RFC 1939 §7 allows 70, and some servers take more.
@@ -81,7 +83,8 @@ async fn once(
     watch: &mut dyn Watch,
 ) -> Result<Vec<String>, Error> {
     let mut left_out = Vec::new();
-    let there = look(&mut pop3).await?;
+    let Look { there, lines } = look(&mut pop3).await?;
+    let whole = lines == there.len();
     let begun = door.ask(Request::Remote(admin::Request::Begin(admin::Begin {
         address: options.account.clone(),
         source: login.address.source(),
@@ -101,7 +104,8 @@ async fn once(
     let keys: HashSet<&str> = there.iter().map(|one| one.key.as_str()).collect();
     let gone: Vec<String> = known
         .iter()
-        .filter(|key| !keys.contains(key.as_str()))
+        // Where the two lists differ, what is not listed may well be there.
+        .filter(|key| whole && !keys.contains(key.as_str()))
         .cloned()
         .collect();
     mailbox.gone = gone.len() as u64;
@@ -110,22 +114,31 @@ async fn once(
             address: options.account.clone(),
             id,
             keys: keys.to_vec(),
-            then: Gone::Forget,
+            // Some servers show an empty maildrop for a while, or only what is new: should a message come back, its octets say
+            // that it is here. What we remove there ourselves does not come back.
+            then: match options.remove_there {
+                true => Gone::Forget,
+                false => Gone::Keep,
+            },
         }))?;
     }
-    mailbox.messages_there = there.len() as u64;
+    mailbox.messages_there = lines.max(there.len()) as u64;
     mailbox.octets_there = there
         .iter()
         .fold(0, |sum, one| one.size.saturating_add(sum));
     let mut new = Vec::new();
     for one in there.iter().filter(|one| !known.contains(&one.key)) {
         match one.size > options.message_limit {
-            true => left_out.push(format!(
-                "message {}: {} octets, and a message may have {}",
-                shown(&one.unique_id),
-                one.size,
-                options.message_limit
-            )),
+            true => leave_out(
+                &mut left_out,
+                watch,
+                format!(
+                    "message {}: {} octets, and a message may have {}",
+                    shown(&one.unique_id),
+                    one.size,
+                    options.message_limit
+                ),
+            ),
             false => new.push(one),
         }
     }
@@ -137,11 +150,7 @@ async fn once(
         options,
         id,
     };
-    let missing = run.bring(&new, mailbox).await?;
-    left_out.extend(missing);
-    for what in &left_out {
-        run.watch.note(&format!("left out: {what}"));
-    }
+    run.bring(&new, mailbox, &mut left_out).await?;
     mailbox.differs.clear();
     run.compare(mailbox)?;
     if options.remove_there {
@@ -151,8 +160,15 @@ async fn once(
     Ok(left_out)
 }
 
+/// What UIDL and LIST say.
+struct Look {
+    there: Vec<There>,
+    /// Lines of the longer list: with more of them than messages, something was not understood or is missing.
+    lines: usize,
+}
+
 /// UIDL and LIST: what is there.
-async fn look(pop3: &mut Pop3) -> Result<Vec<There>, Error> {
+async fn look(pop3: &mut Pop3) -> Result<Look, Error> {
     let ids = match pop3.list(&Command::Uidl(None)).await? {
         Ok(list) => list,
         Err(_) => {
@@ -205,7 +221,14 @@ async fn look(pop3: &mut Pop3) -> Result<Vec<There>, Error> {
             size: octets.get(&number).copied().unwrap_or(0),
         });
     }
-    Ok(there)
+    let lines = |list: &[u8]| {
+        let lines = list.split(|&octet| octet == b'\n');
+        lines.filter(|line| !line.trim_ascii().is_empty()).count()
+    };
+    Ok(Look {
+        there,
+        lines: lines(&ids).max(lines(&sizes)),
+    })
 }
 
 /// `number SP word` on each line.
@@ -250,17 +273,17 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Brings messages; those that its server did not give out.
+    /// Brings messages; those that its server does not give out are left out.
     async fn bring(
         &mut self,
         new: &[&There],
         report: &mut MailboxReport,
-    ) -> Result<Vec<String>, Error> {
+        left_out: &mut Vec<String>,
+    ) -> Result<(), Error> {
         let ahead = match self.pop3.has("PIPELINING") {
             true => AHEAD,
             false => 1,
         };
-        let mut missing = Vec::new();
         let mut asked = new.iter();
         for one in asked.by_ref().take(ahead) {
             self.pop3.send(&Command::Retr(one.number))?;
@@ -274,18 +297,15 @@ impl Run<'_> {
                 report.new = report.new.saturating_add(1);
                 report.octets = report.octets.saturating_add(octets.len() as u64);
             } else {
-                missing.push(format!(
-                    "message {}: {}",
-                    shown(&one.unique_id),
-                    shown(&response.text)
-                ));
+                let (id, text) = (shown(&one.unique_id), shown(&response.text));
+                leave_out(left_out, self.watch, format!("message {id}: {text}"));
             }
             self.watch.done();
             if let Some(next) = asked.next() {
                 self.pop3.send(&Command::Retr(next.number))?;
             }
         }
-        Ok(missing)
+        Ok(())
     }
 
     fn keep(&mut self, one: &There, octets: &[u8]) -> Result<(), Error> {

@@ -37,6 +37,20 @@ const MAILBOXES: usize = 20_000;
 /// Messages of one mailbox that are taken from a server; their list is in memory.
 const MESSAGES: usize = 5_000_000;
 
+/// What was left out and is told one by one; it takes a server no effort to have millions of it.
+const LEFT_OUT: usize = 1000;
+
+/// Takes note of what was left out, and tells it.
+fn leave_out(list: &mut Vec<String>, watch: &mut dyn Watch, what: String) {
+    let what = match list.len().cmp(&LEFT_OUT) {
+        std::cmp::Ordering::Less => what,
+        std::cmp::Ordering::Equal => "and more, which is not told one by one".to_owned(),
+        std::cmp::Ordering::Greater => return,
+    };
+    watch.note(&format!("left out: {what}"));
+    list.push(what);
+}
+
 /// The way to the account.
 pub trait Door: Send {
     /// Asks and waits for the answer.

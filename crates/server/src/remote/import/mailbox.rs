@@ -242,7 +242,9 @@ impl Run<'_> {
             .messages
             .iter()
             .fold(0_u64, |sum, one| sum.saturating_add(one.size));
-        if (all.messages.len() as u64) < u64::from(selected.exists) {
+        // What is not listed then may well be there: nothing is taken for gone.
+        let whole = (all.messages.len() as u64) >= u64::from(selected.exists);
+        if !whole {
             report.differs.push(format!(
                 "the server says it has {} messages and lists {}",
                 selected.exists,
@@ -250,7 +252,7 @@ impl Run<'_> {
             ));
         }
         report.messages_there = all.messages.len() as u64;
-        let difference = self.difference(id, &all, true, report)?;
+        let difference = self.difference(id, &all, whole, report)?;
         Ok((difference.new, Some(octets)))
     }
 
