@@ -60,8 +60,10 @@ impl Address {
             .ok_or_else(|| wrong("a user is missing: user@host"))?;
         // RFC 3986 §3.2.1 deprecates it: command lines and URLs are seen by others.
         if user.contains(':') {
-            return Err(wrong(
-                "a password has no place in a URL; use --password-file, or type it when asked",
+            // Not repeated: what is said here is seen and logged.
+            return Err(Error::Address(
+                "a password has no place in a URL; use --password-file, or type it when asked"
+                    .to_owned(),
             ));
         }
         let user = decode(user).filter(|user| !user.is_empty());
@@ -179,6 +181,7 @@ mod tests {
         ] {
             let error = Address::parse(text).unwrap_err().to_string();
             assert!(error.contains(why), "{text}: {error}");
+            assert!(!error.contains("secret"), "{error}");
         }
     }
 }

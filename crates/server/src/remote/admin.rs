@@ -170,10 +170,22 @@ impl Request {
                 "import {} from {} {}",
                 begin.address, begin.source, begin.name
             )),
-            Request::FetchAdd(add) => Some(format!("fetch add {} {}", add.address, add.url)),
-            Request::FetchRemove { address, url } => Some(format!("fetch remove {address} {url}")),
+            Request::FetchAdd(add) => {
+                Some(format!("fetch add {} {}", add.address, logged(&add.url)))
+            }
+            Request::FetchRemove { address, url } => {
+                Some(format!("fetch remove {address} {}", logged(url)))
+            }
             _ => None,
         }
+    }
+}
+
+/// A URL as the log has it: one that is none may hold a password.
+fn logged(url: &str) -> &str {
+    match super::Address::parse(url) {
+        Ok(_) => url,
+        Err(_) => "from a URL that is none",
     }
 }
 

@@ -210,6 +210,21 @@ fn trouble_is_told_and_secrets_are_kept() {
         let said = String::from_utf8_lossy(&refused.stderr).into_owned();
         assert!(!refused.status.success() && said.contains(why), "{said}");
     }
+    let add = [
+        "fetch",
+        "add",
+        ANNA,
+        "imap://u:t0psecret@h",
+        "--password-file",
+        name,
+    ];
+    let refused = here.cli_with(&add, "").expect("run");
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(
+        said.contains("password has no place") && !said.contains("t0psecret"),
+        "{said}"
+    );
+    assert!(!here.log().contains("t0psecret"), "{}", here.log());
     assert!(!here.log().contains("wrong\n"));
     here.cli(&["account", "remove", ANNA]).expect("remove");
 }
