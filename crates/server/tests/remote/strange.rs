@@ -214,13 +214,20 @@ fn an_empty_message_and_one_that_is_too_large_for_the_quota() {
     assert_eq!(contents(&here, ANNA)["INBOX"].len(), 4);
 }
 
-/// A POP3 server that gives these answers, one after the other.
+/// A POP3 server that gives these answers, one after the other, on each connection.
 fn pop3(answers: &'static [&'static str]) -> String {
+    pop3_of(vec![answers])
+}
+
+/// The same with other answers on each connection; the last ones for all further connections.
+fn pop3_of(connections: Vec<&'static [&'static str]>) -> String {
     use std::io::{BufRead, BufReader, Write};
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("listen");
     let port = listener.local_addr().expect("address").port();
     std::thread::spawn(move || {
-        for mut stream in listener.incoming().flatten() {
+        let last = connections.last().copied().unwrap_or_default();
+        let connections = connections.into_iter().chain(std::iter::repeat(last));
+        for (mut stream, answers) in listener.incoming().flatten().zip(connections) {
             let mut lines = BufReader::new(stream.try_clone().expect("clone")).lines();
             for answer in answers {
                 // The client may hang up at any time.
@@ -489,4 +496,155 @@ fn attackers_get_a_clear_answer_and_no_memory() {
         1,
         "what could be understood"
     );
+}
+
+/// A damaged index, or an answer that nobody understands: what is not listed is not gone.
+#[test]
+fn what_a_server_fails_to_list_is_not_removed() {
+    let here = server();
+    let fake = Fake::start(vec![Mailbox::new("INBOX", many(3))]);
+    let import = ["import", ANNA, &fake.url(), "--delete"];
+    well(&here, &import);
+    let lost = fake.site.lock().expect("site").mailboxes[0].messages[1].clone();
+    fake.change(|site| {
+        site.mailboxes[0].messages.remove(1);
+        site.mailboxes[0].exists = Some(3);
+    });
+    let (code, report, said) = run(&here, &import);
+    assert_eq!(code, 1, "{report:#} {said}");
+    assert_eq!(contents(&here, ANNA)["INBOX"].len(), 3, "{report:#}");
+    // Nor is it brought twice when it shows again.
+    fake.change(|site| site.mailboxes[0].messages.insert(1, lost));
+    well(&here, &import);
+    assert_eq!(contents(&here, ANNA)["INBOX"].len(), 3);
+    // And once it is gone by all accounts, it goes.
+    fake.change(|site| {
+        site.mailboxes[0].messages.remove(1);
+        site.mailboxes[0].exists = None;
+    });
+    well(&here, &import);
+    assert_eq!(contents(&here, ANNA)["INBOX"].len(), 2);
+}
+
+/// Two machines behind one name, each with numbers of its own.
+#[test]
+fn a_uidvalidity_that_comes_back_stops_nothing() {
+    let here = server();
+    let fake = Fake::start(vec![Mailbox::new("INBOX", Vec::new())]);
+    for round in 0..6_u32 {
+        fake.change(|site| {
+            site.mailboxes[0].uid_validity = 7 + round % 2;
+            site.mailboxes[0].messages = vec![Message::new(1, &format!("round {round}"))];
+        });
+        well(&here, &["import", ANNA, &fake.url()]);
+    }
+    assert_eq!(contents(&here, ANNA)["INBOX"].len(), 6);
+    // The same key goes twice under one UIDVALIDITY.
+    for round in 6..9 {
+        fake.change(|site| site.mailboxes[0].messages.clear());
+        well(&here, &["import", ANNA, &fake.url()]);
+        fake.change(|site| {
+            site.mailboxes[0].messages = vec![Message::new(1, &format!("round {round}"))];
+        });
+        well(&here, &["import", ANNA, &fake.url()]);
+    }
+    assert_eq!(contents(&here, ANNA)["INBOX"].len(), 9);
+}
+
+#[test]
+fn nothing_brought_is_not_everything_brought() {
+    let here = server();
+    let fake = Fake::start(Vec::new());
+    let (code, _, said) = run(&here, &["import", ANNA, &fake.url()]);
+    assert!(code == 1 && said.contains("no mailbox INBOX"), "{said}");
+    // A name with more levels than names may have here leaves its mailbox out, and no other.
+    let long = format!("INBOX{}", ".x".repeat(60));
+    fake.change(|site| {
+        site.mailboxes = vec![
+            Mailbox::new("INBOX", many(1)),
+            Mailbox::new(&long, many(1)),
+            Mailbox::new("INBOX.y", many(1)),
+        ];
+    });
+    let (code, _, said) = run(&here, &["import", ANNA, &fake.url()]);
+    assert!(code == 1 && said.contains("left out: INBOX.x.x"), "{said}");
+    assert_eq!(contents(&here, ANNA)["y"].len(), 1);
+}
+
+/// Nobody knows whether what is not listed is ours.
+#[test]
+fn nothing_is_added_where_not_all_is_listed() {
+    let here = server();
+    here.deliver(ANNA, b"Subject: ours\r\n\r\n")
+        .expect("deliver");
+    let fake = Fake::start(vec![Mailbox::new("INBOX", many(2))]);
+    fake.change(|site| site.mailboxes[0].exists = Some(3));
+    let (code, _, said) = run(&here, &["export", ANNA, &fake.url()]);
+    assert!(code == 1 && said.contains("lists"), "{said}");
+    let heard = fake.heard.lock().expect("list");
+    assert!(
+        !heard.iter().any(|line| line.starts_with("APPEND")),
+        "{heard:?}"
+    );
+}
+
+#[test]
+fn a_maildrop_that_shows_less_for_a_while() {
+    const OK: &str = "+OK\r\n";
+    const LOGIN: [&str; 5] = [OK, "-ERR\r\n", OK, OK, "-ERR\r\n"];
+    const FULL: &[&str] = &[
+        LOGIN[0],
+        LOGIN[1],
+        LOGIN[2],
+        LOGIN[3],
+        LOGIN[4],
+        "+OK\r\n1 a\r\n2 b\r\n.\r\n",
+        "+OK\r\n1 3\r\n2 3\r\n.\r\n",
+        "+OK\r\na\r\n.\r\n",
+        "+OK\r\nb\r\n.\r\n",
+        OK,
+    ];
+    const EMPTY: &[&str] = &[
+        LOGIN[0],
+        LOGIN[1],
+        LOGIN[2],
+        LOGIN[3],
+        LOGIN[4],
+        "+OK\r\n.\r\n",
+        "+OK\r\n.\r\n",
+        OK,
+    ];
+    const LESS: &[&str] = &[
+        LOGIN[0],
+        LOGIN[1],
+        LOGIN[2],
+        LOGIN[3],
+        LOGIN[4],
+        "+OK\r\n1 a\r\n.\r\n",
+        "+OK\r\n1 3\r\n2 3\r\n.\r\n",
+        OK,
+    ];
+    let here = server();
+    let url = pop3_of(vec![FULL, EMPTY, FULL, LESS]);
+    let import = ["import", ANNA, &url];
+    for expected in [2, 2, 2] {
+        well(&here, &import);
+        assert_eq!(contents(&here, ANNA)["INBOX"].len(), expected);
+    }
+    let less = pop3(LESS_FIRST);
+    let (code, report, _) = run(&here, &["import", ANNA, &less]);
+    assert_eq!(code, 1, "one of two is not all: {report:#}");
+    assert_eq!(run(&here, &import).0, 0, "what is not listed is here");
+
+    const LESS_FIRST: &[&str] = &[
+        LOGIN[0],
+        LOGIN[1],
+        LOGIN[2],
+        LOGIN[3],
+        LOGIN[4],
+        "+OK\r\n1 a\r\n.\r\n",
+        "+OK\r\n1 3\r\n2 3\r\n.\r\n",
+        "+OK\r\na\r\n.\r\n",
+        OK,
+    ];
 }

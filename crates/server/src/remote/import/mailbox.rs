@@ -170,7 +170,7 @@ impl Run<'_> {
             ));
             return Ok(());
         };
-        let begun = self.remote(admin::Request::Begin(admin::Begin {
+        let begun = match self.remote(admin::Request::Begin(admin::Begin {
             address: self.options.account.clone(),
             source: self.source.clone(),
             name: name.as_str().to_owned(),
@@ -180,7 +180,14 @@ impl Run<'_> {
                 .special_use
                 .map(|special_use| special_use.name().to_owned()),
             subscribe: plan.listed.subscribed,
-        }))?;
+        })) {
+            Ok(begun) => begun,
+            // Its name is longer than names may be here, or there are too many mailboxes: the others come.
+            Err(error) => {
+                self.leave_out(format!("{name}: {error}"));
+                return Ok(());
+            }
+        };
         let number = |key: &str| begun.value.get(key).and_then(Value::as_u64).unwrap_or(0);
         let id = begun
             .value
