@@ -6,7 +6,7 @@
 //!
 //! Limits: [`ORDERS`] orders are followed; a look may take [`RUN`].
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::{Arc, LazyLock, mpsc};
@@ -41,6 +41,9 @@ const REFUSED: i64 = 15 * 60;
 
 /// IDLE is begun anew before servers log idle clients out (RFC 2177: 29 minutes).
 const IDLE: Duration = Duration::from_secs(25 * 60);
+
+/// How long it may take to begin and to end waiting for news.
+const LOGIN: Duration = Duration::from_secs(120);
 
 /// Between news and the look that it asks for: whoever tells of news without end is not asked without end.
 const BREATH: Duration = Duration::from_secs(1);
@@ -87,7 +90,8 @@ pub async fn run(shared: Arc<Shared>) {
     let mut changes = CHANGES.subscribe();
     let turns = Arc::new(Semaphore::new(AT_ONCE));
     let mut running: HashSet<(AccountId, i64)> = HashSet::new();
-    let mut tasks: JoinSet<(AccountId, i64)> = JoinSet::new();
+    let mut orders: HashMap<tokio::task::Id, (AccountId, i64)> = HashMap::new();
+    let mut tasks: JoinSet<()> = JoinSet::new();
     loop {
         changes.borrow_and_update();
         let now = shared.timestamp();
@@ -107,20 +111,25 @@ pub async fn run(shared: Arc<Shared>) {
             }
             running.insert((account, id));
             let (shared, turns) = (Arc::clone(&shared), Arc::clone(&turns));
-            tasks.spawn(async move {
-                one(&shared, &turns, account, id).await;
-                (account, id)
-            });
+            let task = tasks.spawn(async move { one(&shared, &turns, account, id).await });
+            orders.insert(task.id(), (account, id));
         }
         tokio::select! {
             () = tokio::time::sleep(rest) => {}
             _ = changes.changed() => {}
-            Some(done) = tasks.join_next() => match done {
-                Ok(order) => {
+            Some(done) = tasks.join_next_with_id() => {
+                let task = match done {
+                    Ok((task, ())) => task,
+                    Err(error) => {
+                        tracing::error!(%error, "fetching broke off");
+                        // It is due still, and would break off at once again.
+                        tokio::time::sleep(BREATH).await;
+                        error.id()
+                    }
+                };
+                if let Some(order) = orders.remove(&task) {
                     running.remove(&order);
                 }
-                // Which one it was is not known: all are asked for again, and those that run find that they do.
-                Err(error) => tracing::error!(%error, "fetching broke off"),
             }
         }
     }
@@ -252,15 +261,16 @@ async fn idle(shared: &Arc<Shared>, fetch: &Fetch, login: &Login, seen: &Mailbox
         let limit = IDLE.min(Duration::from_secs(rest));
         tokio::select! {
             _ = changes.changed() => {}
-            news = wait(login, seen, limit) => match news {
-                Ok(true) => {
+            // A server that talks without end keeps nobody from the next look.
+            news = tokio::time::timeout(limit.saturating_add(LOGIN), wait(login, seen, limit)) => match news {
+                Ok(Ok(true)) => {
                     tokio::time::sleep(BREATH).await;
                     if let Err(error) = shared.db.write(move |tx| tx.fetch_now(account, id)).await {
                         tracing::error!(%error, "fetching at once");
                     }
                     return;
                 }
-                Ok(false) if limit >= IDLE => {}
+                Ok(Ok(false)) if limit >= IDLE => {}
                 // No IDLE there, or no connection: the next look is made when it is due.
                 _ => return,
             },
