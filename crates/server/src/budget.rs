@@ -3,6 +3,9 @@
 //! A session reserves before it buffers: the declared SIZE or literal at once, or piece by piece while data comes.
 //! Past the budget sessions wait, which the peer sees as a slow server (backpressure); after [`PATIENCE`] they
 //! refuse temporarily instead, so that two half-full messages never wait for each other for ever.
+//!
+//! What goes out gets half of it at most: a peer that reads slowly holds its message for long, and a few such would
+//! otherwise keep all mail from coming in (attack A21).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +28,8 @@ pub struct Full;
 #[derive(Debug, Clone)]
 pub struct Budget {
     units: Arc<Semaphore>,
+    /// The half that messages on their way out may have.
+    outgoing: Arc<Semaphore>,
     total: u64,
 }
 
@@ -34,6 +39,8 @@ pub struct Permit {
     budget: Budget,
     held: Option<OwnedSemaphorePermit>,
     octets: u64,
+    /// Its part of the half for what goes out.
+    _outgoing: Option<OwnedSemaphorePermit>,
 }
 
 impl Budget {
@@ -44,6 +51,7 @@ impl Budget {
             .min(Semaphore::MAX_PERMITS >> 4);
         Budget {
             units: Arc::new(Semaphore::new(units)),
+            outgoing: Arc::new(Semaphore::new(units.div_ceil(2))),
             total: octets,
         }
     }
@@ -54,8 +62,26 @@ impl Budget {
             budget: self.clone(),
             held: None,
             octets: 0,
+            _outgoing: None,
         };
         permit.grow_to(octets).await?;
+        Ok(permit)
+    }
+
+    /// Reserves `octets` for a message on its way out. One that is larger than the half for these has it alone.
+    pub async fn reserve_outgoing(&self, octets: u64) -> Result<Permit, Full> {
+        if octets > self.total {
+            return Err(Full);
+        }
+        let units = octets.min(self.total / 2).div_ceil(UNIT);
+        let units = u32::try_from(units).map_err(|_| Full)?;
+        let wait = Arc::clone(&self.outgoing).acquire_many_owned(units);
+        let outgoing = tokio::time::timeout(PATIENCE, wait)
+            .await
+            .map_err(|_| Full)?
+            .map_err(|_| Full)?;
+        let mut permit = self.reserve(octets).await?;
+        permit._outgoing = Some(outgoing);
         Ok(permit)
     }
 }
@@ -109,5 +135,26 @@ mod tests {
             "what is given back goes to who waits"
         );
         assert_eq!(budget.reserve(101 * UNIT).await.unwrap_err(), Full);
+    }
+
+    /// A21: whoever reads slowly leaves half of it to what comes in.
+    #[tokio::test(start_paused = true)]
+    async fn a21_what_goes_out_has_half_of_it() {
+        let budget = Budget::new(100 * UNIT);
+        let slow = budget.reserve_outgoing(40 * UNIT).await.unwrap();
+        assert_eq!(
+            budget.reserve_outgoing(11 * UNIT).await.unwrap_err(),
+            Full,
+            "more than half"
+        );
+        let slow_too = budget.reserve_outgoing(10 * UNIT).await.unwrap();
+        let incoming = budget.reserve(50 * UNIT).await.unwrap();
+        drop((slow_too, incoming));
+        drop(slow);
+        // What is larger than that can be read as well, alone.
+        let large = budget.reserve_outgoing(60 * UNIT).await.unwrap();
+        assert_eq!(budget.reserve_outgoing(1).await.unwrap_err(), Full);
+        drop(large);
+        assert_eq!(budget.reserve_outgoing(101 * UNIT).await.unwrap_err(), Full);
     }
 }

@@ -345,7 +345,7 @@ impl Handler {
         let octets = message.size.saturating_add(surrogate.unwrap_or(0));
         let mut permit = None;
         if octets > SMALL {
-            match self.shared.budget.reserve(octets).await {
+            match self.shared.budget.reserve_outgoing(octets).await {
                 Ok(reserved) => permit = Some(reserved),
                 Err(_) => {
                     link.session.inner.refuse(&reply::TEMPORARY);

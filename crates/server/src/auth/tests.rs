@@ -255,6 +255,59 @@ async fn unknown_users_have_a_salt_that_stays_over_restarts() {
     assert_eq!(first(&again, "no@example.test").await, unknown);
 }
 
+/// Attack A43: an account without a password is refused like one that is not there, whatever is tried.
+#[tokio::test]
+async fn a43_no_password_and_no_account_are_refused_alike() {
+    let fixture = fixture();
+    let long = "x".repeat(1 << 20);
+    for user in [
+        "app@example.test",
+        "nobody@example.test",
+        ALICE,
+        long.as_str(),
+    ] {
+        for password in ["", "guess", "\0", "$argon2id$v=19$m=8,t=1,p=1$", &long] {
+            let refused = fixture.login("192.0.2.1", user, password).await;
+            assert_eq!(refused, Err(Refusal::Wrong));
+        }
+        for mechanism in [Mechanism::ScramSha256, Mechanism::Plain] {
+            if user.len() < 1000 {
+                let refused = fixture.sasl(mechanism, user, "guess", [9; 32]).await;
+                assert_eq!(refused, Err(Refusal::Wrong), "{user} {mechanism:?}");
+            }
+        }
+    }
+}
+
+/// Attack A42: whoever goes from address to address of one /64 is one guesser, and his neighbours are others.
+#[tokio::test(start_paused = true)]
+async fn a42_a_network_is_one_guesser() {
+    let fixture = fixture();
+    fixture.auth.set_options(AuthOptions {
+        failures_per_minute: 3,
+        ..AuthOptions::default()
+    });
+    let mut throttled = 0;
+    for n in 1..=12 {
+        let ip = format!("2001:db8:1:2::{n:x}");
+        let refused = fixture.login(&ip, ALICE, "guess").await.unwrap_err();
+        throttled += usize::from(refused == Refusal::Throttled);
+    }
+    assert!(throttled >= 3, "{throttled} of 12");
+    // The right password is of no use there, and works next door.
+    let here = loop {
+        let tried = fixture.login("2001:db8:1:2:ffff::1", ALICE, "guess").await;
+        if tried == Err(Refusal::Throttled) {
+            break fixture.login("2001:db8:1:2:ffff::2", ALICE, "secret").await;
+        }
+    };
+    assert_eq!(here, Err(Refusal::Throttled));
+    fixture
+        .login("2001:db8:1:3::1", ALICE, "secret")
+        .await
+        .unwrap();
+}
+
 /// Attack A42: the allowance is shared by all services of a network, and the owner's known place stays open.
 #[tokio::test(start_paused = true)]
 async fn guesses_are_counted_over_services() {

@@ -194,6 +194,23 @@ async fn a_slow_reader_bounds_what_is_held() {
     run.hear_end().await;
 }
 
+/// A21: who takes an octet now and then is let go like somebody who takes nothing.
+#[tokio::test(start_paused = true)]
+async fn a21_a_reader_of_a_trickle_is_let_go() {
+    for taken in [0, 1024] {
+        let mut run = start();
+        let begun = Instant::now();
+        run.say("big\n").await;
+        let mut piece = vec![0; taken];
+        while run.ended.try_recv().is_err() {
+            run.peer.read_exact(&mut piece).await.unwrap();
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            assert!(begun.elapsed() < WRITE_PATIENCE * 3, "{taken}");
+        }
+        assert!(begun.elapsed() >= WRITE_PATIENCE, "{taken}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn silence_ends_and_a_trickle_is_silence() {
     let mut run = start();

@@ -182,7 +182,7 @@ async fn from_store(imap: &mut Imap, link: &mut Link, loader: Loader) -> Result<
         }
         if let Some(large) = batch.large {
             // A large message counts against the memory for messages until it is on its way, and nothing is loaded beside it.
-            let memory = imap.shared.budget.reserve(large as u64);
+            let memory = imap.shared.budget.reserve_outgoing(large as u64);
             let memory = imap.progress.during(link, None, memory).await?;
             let _permit = memory.map_err(|_| error::NO_MEMORY)?;
             done = done.saturating_add(1);

@@ -346,11 +346,12 @@ impl Loader {
             let range = layout
                 .as_ref()
                 .map_or(0..size, |layout| section::extent(attributes, layout));
-            if range.len() > room.saturating_sub(total) {
-                batch.large = (total == 0 && batch.rows.is_empty()).then_some(range.len());
+            let held = section::held(attributes, layout.as_ref(), &range);
+            if held > room.saturating_sub(total) {
+                batch.large = (total == 0 && batch.rows.is_empty()).then_some(held);
                 break;
             }
-            total = total.saturating_add(range.len());
+            total = total.saturating_add(held);
             let Some(mut row) = self.rows.pop_front() else {
                 break;
             };

@@ -131,6 +131,29 @@ pub fn extent(attributes: &[FetchAttribute], layout: &Layout) -> Range<usize> {
         .unwrap_or(0..0)
 }
 
+/// The octets that a message counts for, whose octets of `range` are read: as many, unless the values together hold more than
+/// twice that. A thousand overlapping pieces of a message of a MiB would take a GiB (attack A21).
+pub fn held(attributes: &[FetchAttribute], layout: Option<&Layout>, range: &Range<usize>) -> usize {
+    let wanted = || {
+        attributes
+            .iter()
+            .filter(|attribute| needs_octets(attribute))
+    };
+    if wanted().nth(1).is_none() {
+        return range.len();
+    }
+    let octets = |attribute: &FetchAttribute| match layout {
+        Some(layout) => needed(attribute, layout).map_or(0, |range| range.len()),
+        None => range.len(),
+    };
+    let values = wanted().map(octets).fold(0, usize::saturating_add);
+    if values > range.len().saturating_mul(2) {
+        values
+    } else {
+        range.len()
+    }
+}
+
 fn needed(attribute: &FetchAttribute, layout: &Layout) -> Option<Range<usize>> {
     match attribute {
         FetchAttribute::Binary { part, .. } | FetchAttribute::BinarySize { part } => {

@@ -55,7 +55,11 @@ async fn one(
     let Some((mut found, part)) = located.await? else {
         return Ok(None);
     };
-    let memory = imap.shared.budget.reserve(found.octets() as u64).await;
+    let memory = imap
+        .shared
+        .budget
+        .reserve_outgoing(found.octets() as u64)
+        .await;
     let _permit = memory.map_err(|_| Failure::Reply(error::NO_MEMORY))?;
     let whole = std::mem::take(&mut found.structure);
     let value = imap
