@@ -584,11 +584,19 @@ fn a46_sessions_of_an_account_end_with_it() {
             .cli(&["account", end, "reader@example.test"])
             .expect(end);
         let bye = b"* BYE this account may not be used any more";
-        assert_eq!(idle.response(), bye, "{end}");
+        // That messages go with the account may be told before, and nothing else.
+        let last = |client: &mut Client| {
+            let mut response = client.response();
+            while end == "remove" && response == b"* 1 EXPUNGE" {
+                response = client.response();
+            }
+            response
+        };
+        assert_eq!(last(&mut idle), bye, "{end}");
         assert_eq!(idle.connection.read_line().expect("reads"), None);
         // Whether the command comes before the BYE was read or behind: it gets nothing.
         let _ = busy.connection.line("a9 FETCH 1 BODY.PEEK[]");
-        assert_eq!(busy.response(), bye, "{end}");
+        assert_eq!(last(&mut busy), bye, "{end}");
         let (code, _) = smtp.reply().expect("reply");
         assert_eq!(code, 421, "{end}");
         // Others go on, and nobody comes in again.
